@@ -1,0 +1,1 @@
+//! Decentralised training: the round protocol, codecs, robust aggregation, replay verification.

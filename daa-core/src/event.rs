@@ -1,0 +1,21 @@
+//! Events: the one source of truth, and the contract of whatever stores them.
+//!
+//! State that must outlive the process is events in streams of an [`EventStore`]. One [`Batch`] may write to
+//! several streams and is all-or-nothing: that is the only transaction there is.
+
+mod batch;
+mod error;
+mod memory;
+mod record;
+mod store;
+mod subscription;
+
+pub use batch::{Batch, BatchLimits, ExpectedVersion, NewEvent, StreamWrite};
+pub use error::{AppendError, DecodeError, ReadError};
+pub use memory::MemoryEventStore;
+pub use record::{Appended, Position, RecordedEvent, Version};
+pub use store::{EventStore, PageSize, ReadAll};
+pub use subscription::Subscription;
+
+#[cfg(feature = "test-util")]
+pub mod testing;

@@ -1,0 +1,111 @@
+//! The contract of an event store.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use async_trait::async_trait;
+
+use super::batch::Batch;
+use super::error::{AppendError, ReadError};
+use super::record::{Appended, Position, RecordedEvent, Version};
+use super::subscription::Subscription;
+use crate::id::StreamId;
+
+/// How many events one read returns at most; never more than [`PageSize::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSize(NonZeroUsize);
+
+impl PageSize {
+    /// The largest page.
+    pub const MAX: usize = 10_000;
+
+    /// A page of `events`, brought into `1..=MAX`.
+    #[must_use]
+    pub fn new(events: usize) -> Self {
+        Self(NonZeroUsize::new(events.clamp(1, Self::MAX)).unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// The number of events.
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0.get()
+    }
+}
+
+impl Default for PageSize {
+    /// 1,000 events.
+    fn default() -> Self {
+        Self::new(1_000)
+    }
+}
+
+/// Reading in the global order: what a [`Subscription`] needs of a store.
+#[async_trait]
+pub trait ReadAll: Send + Sync + fmt::Debug {
+    /// The events behind `after`, in order, at most a page of them. See [`EventStore::read_all`].
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError>;
+}
+
+/// Streams of events with one global order.
+///
+/// # Contract
+///
+/// An implementation must:
+/// - acknowledge an append only when it is as durable as the implementation promises (the embedded engines: on
+///   disk, after `fsync`; [`MemoryEventStore`](super::MemoryEventStore): in memory);
+/// - apply a [`Batch`] wholly or not at all, also across streams and across a crash;
+/// - give the events of a batch consecutive positions, in the order of the batch;
+/// - never show a reader position *n + 1* before it shows *n*: the order has no gaps, and none that fill later;
+/// - check every [`ExpectedVersion`](super::ExpectedVersion) against the stream as it is when the batch is
+///   applied, earlier writes of the same batch included;
+/// - call [`Batch::check`] first, and refuse what it refuses;
+/// - let a subscriber that starts in history go on to live events without missing or repeating one.
+///
+/// It must not block an append because a reader or a subscriber is slow.
+///
+/// The suite in [`testing`](super::testing) (feature `test-util`) checks all of that; every implementation
+/// runs it.
+#[async_trait]
+pub trait EventStore: Send + Sync + fmt::Debug {
+    /// Appends a batch.
+    ///
+    /// # Errors
+    /// [`AppendError`] says whether anything can have been written, and whether trying again can help.
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves the batch either wholly appended or not at all.
+    async fn append(&self, batch: Batch) -> Result<Appended, AppendError>;
+
+    /// The events of one stream behind version `after`, in order, at most a page of them. Empty when there are
+    /// none, also for a stream that does not exist.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        page: PageSize,
+    ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// The events of all streams behind `after`, in the global order, at most a page of them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// All events behind `after`, and then each new one as it comes.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError>;
+
+    /// The position of the last event; [`Position::START`] when there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    async fn head(&self) -> Result<Position, ReadError>;
+}

@@ -1,0 +1,203 @@
+//! Names of things: short, printable, safe in paths and log lines.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::fault::{Fault, Reaction, Retry};
+
+/// The longest id, in bytes.
+pub const MAX_ID_LEN: usize = 200;
+
+/// A string that cannot be an id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// Nothing in it.
+    #[error("an id cannot be empty")]
+    Empty,
+    /// More than [`MAX_ID_LEN`] bytes.
+    #[error("an id has at most {MAX_ID_LEN} bytes, this one has {len}")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A character that is not allowed.
+    #[error("character {found:?} in id {text:?}: only a-z, A-Z, 0-9 and . _ - / : are allowed")]
+    Character {
+        /// The first offending character.
+        found: char,
+        /// The whole string.
+        text: String,
+    },
+}
+
+impl Reaction for IdError {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+fn check(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > MAX_ID_LEN {
+        return Err(IdError::TooLong { len: text.len() });
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':');
+    match text.chars().find(|&c| !allowed(c)) {
+        Some(found) => Err(IdError::Character { found, text: text.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// 1 to 200 bytes of `a-z A-Z 0-9 . _ - / :`; cheap to clone.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks and wraps a string.
+            ///
+            /// # Errors
+            /// [`IdError`] when the string is empty, too long, or has a character that is not allowed.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, IdError> {
+                let text = text.as_ref();
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+
+            fn try_from(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::new(text).map_err(de::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Names one agent.
+    AgentId;
+    /// Names one stream of events, such as `ledger` or `agent/alice`.
+    StreamId;
+    /// Names one action, and is its idempotency key: the same id never takes effect twice.
+    ActionId;
+    /// Names a kind of action, such as `payment.send`; rules and executors are chosen by it.
+    ActionKind;
+    /// Names one rule.
+    RuleId;
+    /// Names a kind of event, with its version, such as `action.permitted.v1`.
+    EventKind;
+    /// Names an account of the ledger.
+    AccountId;
+    /// Names a transfer or a hold of the ledger, and is its idempotency key.
+    TransferId;
+    /// Names a plugin.
+    PluginName;
+    /// Names a collector, and what it observes.
+    MetricName;
+    /// Names a strategy of an agent.
+    StrategyName;
+    /// Names a topic of the event bus.
+    Topic;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_is_printable_and_short() {
+        assert_eq!(
+            AgentId::new("eu/agent-1:a.b_c").map(|id| id.to_string()),
+            Ok("eu/agent-1:a.b_c".to_owned())
+        );
+    }
+
+    #[test]
+    fn rejects_empty_long_and_foreign_characters() {
+        assert_eq!(AgentId::new(""), Err(IdError::Empty));
+        assert_eq!(AgentId::new("a".repeat(201)), Err(IdError::TooLong { len: 201 }));
+        assert!(matches!(AgentId::new("a b"), Err(IdError::Character { found: ' ', .. })));
+        assert!(matches!(AgentId::new("ü"), Err(IdError::Character { found: 'ü', .. })));
+    }
+
+    #[test]
+    fn deserialising_checks_too() {
+        assert!(serde_json::from_str::<AgentId>("\"a\\nb\"").is_err());
+        assert_eq!(serde_json::from_str::<AgentId>("\"a\"").ok(), AgentId::new("a").ok());
+    }
+}

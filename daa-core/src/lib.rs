@@ -1,0 +1,24 @@
+//! The spine of DAA.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::dbg_macro,
+        clippy::print_stdout
+    )
+)]
+
+pub mod amount;
+pub mod artifact;
+pub mod clock;
+pub mod digest;
+pub mod event;
+pub mod fault;
+pub mod id;
+pub mod seed;

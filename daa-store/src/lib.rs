@@ -1,0 +1,1 @@
+//! The contracts of DAA on real engines: SQLite and a local artefact folder.
