@@ -14,6 +14,7 @@
     )
 )]
 
+pub mod action;
 pub mod amount;
 pub mod artifact;
 pub mod clock;
@@ -22,3 +23,4 @@ pub mod event;
 pub mod fault;
 pub mod id;
 pub mod seed;
+pub mod shutdown;

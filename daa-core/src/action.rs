@@ -1,0 +1,20 @@
+//! Actions, and the one gate that every effect passes.
+//!
+//! An [`Action`] is data: what an agent wants done. The [`Gate`] asks the [`Policy`], reserves what the action
+//! may cost at the [`Treasury`], and makes the decision and the attempt durable in one append. Only then does it
+//! build an [`Authorized`], which no other code can, and hand it to an [`Executor`], which accepts nothing else.
+//! After the effect the outcome and the settlement become durable, again in one append.
+
+mod executor;
+mod gate;
+mod journal;
+mod policy;
+mod request;
+mod treasury;
+
+pub use executor::{Effect, ExecuteError, Executor, Executors, Outcome, Reconciled};
+pub use gate::{Authorized, Gate, GateBuilder, GateError, Performed, Permit};
+pub use journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
+pub use policy::{Decision, DenyAll, Policy, Request, Verdict};
+pub use request::{Action, ActionError, Context, MAX_PARAMS};
+pub use treasury::{NoSpending, Refusal, ReservationId, Treasury, TreasuryChange, TreasuryError};

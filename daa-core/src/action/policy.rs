@@ -1,0 +1,84 @@
+//! What the gate asks of a rule engine.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{Action, Context};
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::id::RuleId;
+
+/// One question to the rules.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Request<'a> {
+    /// What is to be done.
+    pub action: &'a Action,
+    /// What is known beside it.
+    pub context: &'a Context,
+    /// When it was asked.
+    pub now: Timestamp,
+}
+
+impl<'a> Request<'a> {
+    /// A question.
+    #[must_use]
+    pub const fn new(action: &'a Action, context: &'a Context, now: Timestamp) -> Self {
+        Self { action, context, now }
+    }
+}
+
+/// What the rules say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// It may be done.
+    Permit,
+    /// It may not be done.
+    Deny {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Somebody else has to decide.
+    Escalate {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// A decision, and what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What was decided.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// The content hash of the rules that decided.
+    pub ruleset: Digest,
+    /// The rules that matched, in the order in which they counted.
+    pub rules: Vec<RuleId>,
+}
+
+/// Decides whether an action may be done. A pure function of the request and of the rules.
+///
+/// # Contract
+/// An implementation must answer the same request under the same ruleset in the same way, must not block, and
+/// must answer [`Decision::Deny`] when it cannot decide.
+pub trait Policy: Send + Sync + fmt::Debug {
+    /// Decides.
+    fn decide(&self, request: &Request<'_>) -> Verdict;
+}
+
+/// The policy of a gate that was given none: it denies everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DenyAll;
+
+impl Policy for DenyAll {
+    fn decide(&self, _: &Request<'_>) -> Verdict {
+        Verdict {
+            decision: Decision::Deny { reason: "no rules are loaded, and the default is to deny".to_owned() },
+            ruleset: Digest::builder("daa empty ruleset v1").finish(),
+            rules: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What an agent wants done, and what the rules may know about the situation.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::amount::Money;
+use crate::digest::{Digest, DigestBuilder};
+use crate::fault::{Fault, Reaction, Retry};
+use crate::id::{ActionId, ActionKind, AgentId, StreamId};
+
+/// The largest parameters of an action, the largest context and the largest output, as bytes of JSON (64 KiB).
+pub const MAX_PARAMS: usize = 64 << 10;
+/// The deepest nesting in parameters and context.
+const MAX_DEPTH: usize = 32;
+/// The longest action id: its stream name must fit in an id too.
+const MAX_ACTION_ID: usize = 180;
+
+/// Something an agent wants done: data, without any power of its own.
+///
+/// ```
+/// use daa_core::action::Action;
+/// use daa_core::amount::Currency;
+///
+/// let usdc = Currency::new("USDC", 6)?;
+/// let action = Action::new("pay-0001".try_into()?, "payment.send".try_into()?, "treasurer".try_into()?)?
+///     .with_params(serde_json::json!({ "to": "0xabc", "amount": "12.50" }))?
+///     .with_max_cost(usdc.parse("12.60")?);
+/// assert_eq!(action.kind().as_str(), "payment.send");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    id: ActionId,
+    kind: ActionKind,
+    actor: AgentId,
+    params: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_cost: Option<Money>,
+}
+
+impl Action {
+    /// An action without parameters and without cost.
+    ///
+    /// `id` is the idempotency key: one id takes effect at most once, also across restarts.
+    ///
+    /// # Errors
+    /// [`ActionError::IdTooLong`] beyond 180 bytes.
+    pub fn new(id: ActionId, kind: ActionKind, actor: AgentId) -> Result<Self, ActionError> {
+        if id.as_str().len() > MAX_ACTION_ID {
+            return Err(ActionError::IdTooLong { len: id.as_str().len() });
+        }
+        Ok(Self { id, kind, actor, params: Value::Object(serde_json::Map::new()), max_cost: None })
+    }
+
+    /// Sets the parameters.
+    ///
+    /// # Errors
+    /// [`ActionError::TooLarge`] beyond [`MAX_PARAMS`] bytes of JSON, [`ActionError::TooDeep`] beyond 32 levels.
+    pub fn with_params(mut self, params: Value) -> Result<Self, ActionError> {
+        check_value("parameters", &params)?;
+        self.params = params;
+        Ok(self)
+    }
+
+    /// Sets the most that the action may cost. It is reserved before the effect and settled after it.
+    #[must_use]
+    pub const fn with_max_cost(mut self, cost: Money) -> Self {
+        self.max_cost = Some(cost);
+        self
+    }
+
+    /// The idempotency key.
+    #[must_use]
+    pub const fn id(&self) -> &ActionId {
+        &self.id
+    }
+
+    /// What kind of action it is.
+    #[must_use]
+    pub const fn kind(&self) -> &ActionKind {
+        &self.kind
+    }
+
+    /// Who wants it.
+    #[must_use]
+    pub const fn actor(&self) -> &AgentId {
+        &self.actor
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub const fn params(&self) -> &Value {
+        &self.params
+    }
+
+    /// The most it may cost; `None` when it costs nothing.
+    #[must_use]
+    pub const fn max_cost(&self) -> Option<Money> {
+        self.max_cost
+    }
+
+    /// The digest that decisions and approvals are bound to. Every field is covered; objects are hashed by
+    /// sorted key, so that it does not depend on how a JSON library orders them.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut builder = Digest::builder("daa action v1")
+            .field(self.id.as_str().as_bytes())
+            .field(self.kind.as_str().as_bytes())
+            .field(self.actor.as_str().as_bytes());
+        hash_value(&mut builder, &self.params);
+        match self.max_cost {
+            None => builder.add(b"free"),
+            Some(cost) => {
+                builder.add(b"cost");
+                builder.add(&cost.amount().units().to_le_bytes());
+                builder.add(cost.currency().code().as_bytes());
+                builder.add(&[cost.currency().decimals()]);
+            }
+        }
+        builder.finish()
+    }
+
+    /// The stream that the life of this action is written to.
+    ///
+    /// # Errors
+    /// [`ActionError::IdTooLong`] for an action that was deserialised with too long an id.
+    pub fn stream(&self) -> Result<StreamId, ActionError> {
+        stream_of(&self.id)
+    }
+
+    /// Checks every bound: what was deserialised has not passed the constructors.
+    pub(crate) fn check(&self) -> Result<(), ActionError> {
+        self.stream()?;
+        check_value("parameters", &self.params)
+    }
+}
+
+pub(crate) fn stream_of(id: &ActionId) -> Result<StreamId, ActionError> {
+    let too_long = ActionError::IdTooLong { len: id.as_str().len() };
+    if id.as_str().len() > MAX_ACTION_ID {
+        return Err(too_long);
+    }
+    StreamId::new(format!("action/{id}")).map_err(|_| too_long)
+}
+
+/// What the rules may know beside the action: named facts about the agent and its world.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Context(BTreeMap<String, Value>);
+
+impl Context {
+    /// No facts.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a fact; an earlier one of the same name is replaced.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// A fact.
+    #[must_use]
+    pub fn fact(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// All facts, by name.
+    pub fn facts(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ActionError> {
+        for value in self.0.values() {
+            check_depth("context", value, 0)?;
+        }
+        let actual = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
+        if actual > MAX_PARAMS {
+            return Err(ActionError::TooLarge { what: "context", actual, limit: MAX_PARAMS });
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn check_value(what: &'static str, value: &Value) -> Result<(), ActionError> {
+    check_depth(what, value, 0)?;
+    let actual = serde_json::to_vec(value).map_or(usize::MAX, |json| json.len());
+    if actual > MAX_PARAMS {
+        return Err(ActionError::TooLarge { what, actual, limit: MAX_PARAMS });
+    }
+    Ok(())
+}
+
+fn check_depth(what: &'static str, value: &Value, depth: usize) -> Result<(), ActionError> {
+    if depth > MAX_DEPTH {
+        return Err(ActionError::TooDeep { what, limit: MAX_DEPTH });
+    }
+    match value {
+        Value::Array(items) => items.iter().try_for_each(|item| check_depth(what, item, depth + 1)),
+        Value::Object(map) => map.values().try_for_each(|item| check_depth(what, item, depth + 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Hashes a JSON value: a tag for its type, then its content; containers with their length first.
+pub(crate) fn hash_value(builder: &mut DigestBuilder, value: &Value) {
+    match value {
+        Value::Null => builder.add(b"null"),
+        Value::Bool(bool) => builder.add(if *bool { b"true" } else { b"false" }),
+        Value::Number(number) => {
+            builder.add(b"number");
+            builder.add(number.to_string().as_bytes());
+        }
+        Value::String(text) => {
+            builder.add(b"string");
+            builder.add(text.as_bytes());
+        }
+        Value::Array(items) => {
+            builder.add(b"array");
+            builder.add(&(items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| hash_value(builder, item));
+        }
+        Value::Object(map) => {
+            builder.add(b"object");
+            builder.add(&(map.len() as u64).to_le_bytes());
+            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+            for (key, item) in sorted {
+                builder.add(key.as_bytes());
+                hash_value(builder, item);
+            }
+        }
+    }
+}
+
+/// An action or a context that is out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActionError {
+    /// An id that leaves no room for the name of its stream.
+    #[error("an action id has at most {MAX_ACTION_ID} bytes, this one has {len}")]
+    IdTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// Too much JSON.
+    #[error("the {what} of the action take {actual} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size in bytes of JSON.
+        actual: usize,
+        /// How much is allowed.
+        limit: usize,
+    },
+    /// Too deeply nested JSON.
+    #[error("the {what} of the action are nested more than {limit} levels deep")]
+    TooDeep {
+        /// What is too deep.
+        what: &'static str,
+        /// How deep is allowed.
+        limit: usize,
+    },
+}
+
+impl Reaction for ActionError {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn action() -> Action {
+        let currency = crate::amount::Currency::new("USD", 2).unwrap();
+        Action::new("a1".parse().unwrap(), "payment.send".parse().unwrap(), "alice".parse().unwrap())
+            .unwrap()
+            .with_params(json!({ "b": [1, 2.5, null, true], "a": { "x": "y" } }))
+            .unwrap()
+            .with_max_cost(currency.units(100))
+    }
+
+    #[test]
+    fn every_field_changes_the_digest() {
+        let original = serde_json::to_value(action()).unwrap();
+        let changes = [
+            ("id", json!("a2")),
+            ("kind", json!("payment.sent")),
+            ("actor", json!("bob")),
+            ("params", json!({ "b": [1, 2.5, null, false], "a": { "x": "y" } })),
+            ("params", json!({ "b": [1, 2.5, null, true], "a": { "x": "z" } })),
+            ("params", json!({ "b": [1, 2.5, null, true], "a": { "z": "y" } })),
+            ("params", json!({ "b": ["1", 2.5, null, true], "a": { "x": "y" } })),
+            ("max_cost", json!(null)),
+            ("max_cost", json!({ "amount": "101", "currency": { "code": "USD", "decimals": 2 } })),
+            ("max_cost", json!({ "amount": "100", "currency": { "code": "EUR", "decimals": 2 } })),
+            ("max_cost", json!({ "amount": "100", "currency": { "code": "USD", "decimals": 3 } })),
+        ];
+        for (field, value) in changes {
+            let mut changed = original.clone();
+            changed[field] = value;
+            let changed: Action = serde_json::from_value(changed).unwrap();
+            assert_ne!(changed.digest(), action().digest(), "{field} is not covered");
+        }
+        let same: Action = serde_json::from_value(original).unwrap();
+        assert_eq!(same.digest(), action().digest());
+    }
+
+    #[test]
+    fn refuses_what_is_too_large_or_too_deep() {
+        let large = action().with_params(json!({ "blob": "x".repeat(MAX_PARAMS) }));
+        assert!(matches!(large, Err(ActionError::TooLarge { limit: MAX_PARAMS, .. })));
+        let mut deep = json!(1);
+        for _ in 0..40 {
+            deep = json!([deep]);
+        }
+        assert_eq!(
+            action().with_params(deep),
+            Err(ActionError::TooDeep { what: "parameters", limit: MAX_DEPTH })
+        );
+        let long = Action::new("a".repeat(181).parse().unwrap(), "k".parse().unwrap(), "x".parse().unwrap());
+        assert_eq!(long, Err(ActionError::IdTooLong { len: 181 }));
+    }
+}
