@@ -5,6 +5,7 @@
 //! build an [`Authorized`], which no other code can, and hand it to an [`Executor`], which accepts nothing else.
 //! After the effect the outcome and the settlement become durable, again in one append.
 
+mod audit;
 mod executor;
 mod gate;
 mod journal;
@@ -12,6 +13,7 @@ mod policy;
 mod request;
 mod treasury;
 
+pub use audit::{Finding, JournalAudit, JournalSummary, Violation};
 pub use executor::{Effect, ExecuteError, Executor, Executors, Outcome, Reconciled};
 pub use gate::{Authorized, Gate, GateBuilder, GateError, Performed, Permit};
 pub use journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
