@@ -73,8 +73,7 @@ pub trait ReadAll: Send + Sync + fmt::Debug {
 ///
 /// It must not block an append because a reader or a subscriber is slow.
 ///
-/// The suite in [`testing`](super::testing) (feature `test-util`) checks all of that; every implementation
-/// runs it.
+/// The suite in `event::testing` (feature `test-util`) checks all of that; every implementation runs it.
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug {
     /// Appends a batch.

@@ -1,0 +1,4 @@
+//! Tests of daa-store on real files.
+
+mod folder_artifacts;
+mod sqlite_events;
