@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::digest::Digest;
 use crate::fault::{Fault, Reaction, Retry};
 
-#[cfg(feature = "test-util")]
+#[cfg(all(feature = "test-util", feature = "runtime"))]
 pub mod testing;
 
 /// The largest artefact, in bytes (1 GiB).
@@ -28,7 +28,7 @@ pub const MAX_ARTIFACT: usize = 1 << 30;
 /// - make a second `put` of the same bytes a success without effect;
 /// - never show a half-written artefact, also after a crash in the middle of a `put`.
 ///
-/// The suite in [`testing`] (feature `test-util`) checks that; every implementation runs it.
+/// The suite in `artifact::testing` (feature `test-util`) checks that; every implementation runs it.
 #[async_trait]
 pub trait Artifacts: Send + Sync + fmt::Debug {
     /// Stores bytes and returns their address.

@@ -17,5 +17,5 @@ pub use record::{Appended, Position, RecordedEvent, Version};
 pub use store::{EventStore, PageSize, ReadAll};
 pub use subscription::Subscription;
 
-#[cfg(feature = "test-util")]
+#[cfg(all(feature = "test-util", feature = "runtime"))]
 pub mod testing;

@@ -57,7 +57,8 @@ pub enum AppendError {
         #[source]
         source: Source,
     },
-    /// The engine failed while it confirmed the append: it may or may not be durable. Read the streams to know.
+    /// The engine failed while it confirmed the append: it may or may not be durable. Read the streams to
+    /// know, after the store was opened again where it says so.
     #[error("the store did not confirm the append")]
     Unconfirmed {
         /// What the engine said.

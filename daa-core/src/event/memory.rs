@@ -14,23 +14,23 @@ use super::subscription::Subscription;
 use crate::id::StreamId;
 
 /// An [`EventStore`] in memory. It keeps the whole contract, and survives nothing: not the process, not a
-/// crash. Clones share one store.
+/// crash. Clones share one store; when the last is dropped, subscriptions end.
 ///
 /// Memory grows with every event; there is no retention.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct MemoryEventStore {
-    shared: Arc<Shared>,
+    log: Arc<SharedLog>,
+    /// Kept out of the log, which subscriptions hold, so that they see the store go. `None` once closed; taken
+    /// only under the lock of the log.
+    head: Arc<Mutex<Option<watch::Sender<Position>>>>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    log: Mutex<Log>,
-    head: watch::Sender<Position>,
-}
+#[derive(Debug, Default)]
+struct SharedLog(Mutex<Log>);
 
-impl Default for Shared {
+impl Default for MemoryEventStore {
     fn default() -> Self {
-        Self { log: Mutex::default(), head: watch::Sender::new(Position::START) }
+        Self { log: Arc::default(), head: Arc::new(Mutex::new(Some(watch::Sender::new(Position::START)))) }
     }
 }
 
@@ -40,9 +40,14 @@ struct Log {
     events: Vec<RecordedEvent>,
     /// For each stream the indexes of its events; that of version *v* stands at index *v − 1*.
     streams: HashMap<StreamId, Vec<usize>>,
+    closed: bool,
 }
 
 impl Log {
+    fn readable(&self) -> Result<&Self, ReadError> {
+        if self.closed { Err(ReadError::Closed) } else { Ok(self) }
+    }
+
     fn version(&self, stream: &StreamId) -> Version {
         Version::new(self.streams.get(stream).map_or(0, Vec::len) as u64)
     }
@@ -91,22 +96,42 @@ impl MemoryEventStore {
     }
 }
 
-impl Shared {
-    fn log(&self) -> MutexGuard<'_, Log> {
-        // Nothing panics between two changes of the log, so a poisoned lock still guards a whole log.
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+impl SharedLog {
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        whole(&self.0)
     }
+}
+
+impl MemoryEventStore {
+    fn guarded_head(&self) -> MutexGuard<'_, Option<watch::Sender<Position>>> {
+        whole(&self.head)
+    }
+}
+
+/// Nothing panics between two changes of what these locks guard, so a poisoned one still guards a whole.
+fn whole<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn index(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
+fn page_of<'a>(events: impl Iterator<Item = &'a RecordedEvent>, page: PageSize) -> Vec<RecordedEvent> {
+    let mut bytes = 0;
+    let within = events.take(page.get()).take_while(|event| {
+        let fits = bytes < PageSize::MAX_BYTES;
+        bytes += event.payload.len();
+        fits
+    });
+    within.cloned().collect()
+}
+
 #[async_trait]
-impl ReadAll for Shared {
+impl ReadAll for SharedLog {
     async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
-        let log = self.log();
-        Ok(log.events.iter().skip(index(after.get())).take(page.get()).cloned().collect())
+        let log = self.lock();
+        Ok(page_of(log.readable()?.events.iter().skip(index(after.get())), page))
     }
 }
 
@@ -114,11 +139,13 @@ impl ReadAll for Shared {
 impl EventStore for MemoryEventStore {
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         batch.check()?;
-        let mut log = self.shared.log();
+        let mut log = self.log.lock();
+        let head = self.guarded_head();
+        // Sent under the lock of the log, so that the head never goes back.
+        let Some(head) = head.as_ref() else { return Err(AppendError::Closed) };
         log.check_versions(&batch)?;
         let appended = log.apply(batch);
-        // Sent under the lock, so that the head never goes back.
-        self.shared.head.send_replace(appended.last);
+        head.send_replace(appended.last);
         Ok(appended)
     }
 
@@ -128,21 +155,28 @@ impl EventStore for MemoryEventStore {
         after: Version,
         page: PageSize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let log = self.shared.log();
-        let Some(indexes) = log.streams.get(stream) else { return Ok(Vec::new()) };
-        let picked = indexes.iter().skip(index(after.get())).take(page.get());
-        Ok(picked.filter_map(|&index| log.events.get(index)).cloned().collect())
+        let log = self.log.lock();
+        let log = log.readable()?;
+        let indexes = log.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+        let picked = indexes.iter().skip(index(after.get()));
+        Ok(page_of(picked.filter_map(|&index| log.events.get(index)), page))
     }
 
     async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
-        ReadAll::read_all(&*self.shared, after, page).await
+        self.log.read_all(after, page).await
     }
 
     async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError> {
-        Ok(Subscription::new(self.shared.clone(), self.shared.head.subscribe(), after))
+        let head = self.guarded_head().as_ref().ok_or(ReadError::Closed)?.subscribe();
+        Ok(Subscription::new(self.log.clone(), head, after))
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
-        Ok(*self.shared.head.borrow())
+        self.guarded_head().as_ref().map(|head| *head.borrow()).ok_or(ReadError::Closed)
+    }
+
+    async fn close(&self) {
+        self.log.lock().closed = true;
+        *self.guarded_head() = None;
     }
 }

@@ -18,6 +18,9 @@ pub struct PageSize(NonZeroUsize);
 impl PageSize {
     /// The largest page.
     pub const MAX: usize = 10_000;
+    /// The payload bytes (64 MiB) after which a store ends a page early, so that large events cannot exhaust the
+    /// reader's memory. A page has at least one event if there is one.
+    pub const MAX_BYTES: usize = 64 << 20;
 
     /// A page of `events`, brought into `1..=MAX`.
     #[must_use]
@@ -62,12 +65,15 @@ pub trait ReadAll: Send + Sync + fmt::Debug {
 /// - check every [`ExpectedVersion`](super::ExpectedVersion) against the stream as it is when the batch is
 ///   applied, earlier writes of the same batch included;
 /// - call [`Batch::check`] first, and refuse what it refuses;
-/// - let a subscriber that starts in history go on to live events without missing or repeating one.
+/// - let a subscriber that starts in history go on to live events without missing or repeating one;
+/// - show an acknowledged append to every read that begins after the acknowledgement.
+///
+/// A page may hold fewer events than were asked for although more exist ([`PageSize::MAX_BYTES`]): only an
+/// empty page means that there are none.
 ///
 /// It must not block an append because a reader or a subscriber is slow.
 ///
-/// The suite in [`testing`](super::testing) (feature `test-util`) checks all of that; every implementation
-/// runs it.
+/// The suite in `event::testing` (feature `test-util`) checks all of that; every implementation runs it.
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug {
     /// Appends a batch.
@@ -108,4 +114,12 @@ pub trait EventStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     async fn head(&self) -> Result<Position, ReadError>;
+
+    /// Shuts the store down: appends that were accepted before are finished first. Afterwards every call answers
+    /// [`AppendError::Closed`] or [`ReadError::Closed`], and a subscription ends: with `None` where it has
+    /// seen everything, otherwise with [`ReadError::Closed`]. Closing again has no effect.
+    ///
+    /// # Cancel safety
+    /// Once polled, the store closes also if the future is dropped.
+    async fn close(&self);
 }

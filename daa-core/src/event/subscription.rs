@@ -30,10 +30,11 @@ impl Subscription {
         Self { reader, head, last: after, page: VecDeque::new() }
     }
 
-    /// The next event; waits until there is one. `None` when the store is closed and all was read.
+    /// The next event; waits until there is one. `None` when the store is closed or gone, and all was read.
     ///
     /// # Errors
-    /// [`ReadError`] when the store cannot be read; the subscription may be used again.
+    /// [`ReadError`] when the store cannot be read, which includes that it was closed while there was more to
+    /// read; the subscription may be used again.
     ///
     /// # Cancel safety
     /// Safe: an event is taken only by the call that returns it.

@@ -1,0 +1,107 @@
+//! A store against a model that is too simple to be wrong.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::event::{AppendError, Appended};
+
+/// One write of a random batch: everything in it is small, so that writes meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelWrite {
+    /// Which stream.
+    pub stream: u8,
+    /// How far the expected version is off the real one; `None` for `Any`.
+    pub off: Option<i8>,
+    /// How many events.
+    pub events: u8,
+}
+
+impl ModelWrite {
+    /// A write of `events` events to stream number `stream`, based on a version that is `off` by so much.
+    #[must_use]
+    pub const fn new(stream: u8, off: Option<i8>, events: u8) -> Self {
+        Self { stream, off, events }
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    all: Vec<(StreamId, u64, String)>,
+    versions: HashMap<StreamId, u64>,
+}
+
+impl Model {
+    /// What the contract says must come of a batch.
+    fn apply(&mut self, batch: &Batch) -> Result<(u64, u64), (StreamId, u64)> {
+        let (mut all, mut versions) = (self.all.clone(), self.versions.clone());
+        for write in &batch.writes {
+            let version = versions.entry(write.stream.clone()).or_default();
+            if let ExpectedVersion::Exact(expected) = write.expected
+                && expected.get() != *version
+            {
+                return Err((write.stream.clone(), *version));
+            }
+            for event in &write.events {
+                *version += 1;
+                let payload = String::from_utf8(event.payload.to_vec()).unwrap();
+                all.push((write.stream.clone(), *version, payload));
+            }
+        }
+        let first = self.all.len() as u64 + 1;
+        (self.all, self.versions) = (all, versions);
+        Ok((first, self.all.len() as u64))
+    }
+
+    /// A batch whose expectations are off the truth by what was drawn.
+    fn batch(&self, writes: &[ModelWrite], tag: usize) -> Batch {
+        let mut ahead = self.versions.clone();
+        let mut batch = Batch::new();
+        for (at, write) in writes.iter().enumerate() {
+            let stream = stream(&format!("s{}", write.stream));
+            let version = ahead.entry(stream.clone()).or_default();
+            let expected = match write.off {
+                Some(off) => exact(version.saturating_add_signed(off.into())),
+                None => ExpectedVersion::Any,
+            };
+            *version += u64::from(write.events);
+            let events = (0..write.events).map(|event_at| event(format!("{tag}.{at}.{event_at}"))).collect();
+            batch = batch.with(StreamWrite::new(stream, expected, events));
+        }
+        batch
+    }
+}
+
+/// Appends random batches and demands of each the outcome that the contract prescribes, and of the whole in the
+/// end that it reads as the model does. For property tests, which draw and shrink `batches`.
+pub async fn behaves_as_the_model(store: Store, batches: Vec<Vec<ModelWrite>>) {
+    let mut model = Model::default();
+    for (tag, writes) in batches.iter().enumerate() {
+        let batch = model.batch(writes, tag);
+        let outcome = store.append(batch.clone()).await;
+        if batch.event_count() == 0 || batch.writes.iter().any(|write| write.events.is_empty()) {
+            assert!(matches!(outcome, Err(AppendError::Empty)), "{outcome:?}");
+            continue;
+        }
+        match (model.apply(&batch), outcome) {
+            (Ok((first, last)), Ok(appended)) => {
+                assert_eq!(appended, Appended::new(Position::new(first), Position::new(last)));
+            }
+            (Err((stream, version)), Err(AppendError::Conflict { stream: found, actual, .. })) => {
+                assert_eq!((found, actual.get()), (stream, version));
+            }
+            (expected, outcome) => panic!("expected {expected:?}, got {outcome:?}"),
+        }
+        assert_eq!(store.head().await.unwrap().get(), model.all.len() as u64);
+    }
+    let flat = |event: RecordedEvent| {
+        (event.stream, event.version.get(), String::from_utf8(event.payload.to_vec()).unwrap())
+    };
+    let all: Vec<_> = everything(&store, 3).await.into_iter().map(flat).collect();
+    assert_eq!(all, model.all);
+    for stream in model.versions.keys() {
+        let read: Vec<_> = whole_stream(&store, stream, 2).await.into_iter().map(flat).collect();
+        let expected: Vec<_> = model.all.iter().filter(|(of, ..)| of == stream).cloned().collect();
+        assert_eq!(read, expected);
+    }
+}

@@ -1,0 +1,22 @@
+//! The event store on SQLite.
+//!
+//! One thread owns the only connection that writes. Appends wait for it in a bounded queue; it takes all that
+//! wait into one transaction, so that they share one `fsync` (group commit), and answers them when that is
+//! done. A few reader threads have a connection each; in WAL mode they and the writer never wait for each other.
+//! Nothing needs a particular executor: answers come over channels.
+
+mod apply;
+mod checksum;
+mod connection;
+mod engine;
+mod file;
+mod intern;
+mod options;
+mod read;
+mod readers;
+mod schema;
+mod store;
+mod writer;
+
+pub use options::{OpenCheck, SqliteOptions};
+pub use store::SqliteEventStore;

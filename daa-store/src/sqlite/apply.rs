@@ -1,0 +1,121 @@
+//! Turns batches into rows, inside a transaction that somebody else commits.
+
+use daa_core::event::{AppendError, Appended, Batch, ExpectedVersion, Position, StreamWrite, Version};
+use rusqlite::Connection;
+
+use super::checksum::checksum;
+use super::intern::{Kinds, Streams, add_stream};
+
+const ADD_EVENT: &str = "
+    INSERT INTO events (position, stream, version, kind, at, checksum, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const ADD_RUN: &str = "INSERT INTO runs (stream, version, position, length) VALUES (?1, ?2, ?3, ?4)";
+const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
+
+/// Why a batch was not applied.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// A stream is elsewhere. Nothing was written; the transaction goes on.
+    Conflict(AppendError),
+    /// The engine failed. The transaction must be rolled back.
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Refused {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// The log as the writer sees it, the open transaction included.
+#[derive(Debug)]
+pub(super) struct Applier {
+    head: u64,
+    streams: Streams,
+    kinds: Kinds,
+}
+
+impl Applier {
+    /// The log as it is committed. To be made anew after a rollback.
+    pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
+        let head = conn.prepare_cached(HEAD)?.query_row([], |row| row.get(0))?;
+        Ok(Self { head, streams: Streams::default(), kinds: Kinds::default() })
+    }
+
+    pub(super) const fn head(&self) -> Position {
+        Position::new(self.head)
+    }
+
+    /// Keeps memory bounded; only between transactions.
+    pub(super) fn shrink(&mut self) {
+        self.streams.shrink();
+        self.kinds.shrink();
+    }
+
+    /// Writes a batch whose bounds were checked.
+    pub(super) fn apply(&mut self, conn: &Connection, batch: &Batch) -> Result<Appended, Refused> {
+        let slots = self.claim(conn, batch)?;
+        let first = self.head + 1;
+        for (write, &(slot, before)) in batch.writes.iter().zip(&slots) {
+            self.write(conn, write, slot, before)?;
+        }
+        Ok(Appended::new(Position::new(first), Position::new(self.head)))
+    }
+
+    /// Moves the batch's streams forward by its writes: for each write the slot of its stream, and the version
+    /// it starts from. On a conflict everything is moved back.
+    fn claim(&mut self, conn: &Connection, batch: &Batch) -> Result<Vec<(usize, u64)>, Refused> {
+        let mut claimed = Vec::with_capacity(batch.writes.len());
+        for write in &batch.writes {
+            let slot = self.streams.slot(conn, &write.stream)?;
+            let Some(known) = self.streams.get_mut(slot) else { continue };
+            let actual = Version::new(known.version);
+            if let ExpectedVersion::Exact(expected) = write.expected
+                && expected != actual
+            {
+                self.give_back(&claimed);
+                let stream = write.stream.clone();
+                return Err(Refused::Conflict(AppendError::Conflict { stream, expected, actual }));
+            }
+            claimed.push((slot, known.version));
+            known.version += write.events.len() as u64;
+        }
+        Ok(claimed)
+    }
+
+    fn give_back(&mut self, claimed: &[(usize, u64)]) {
+        for &(slot, before) in claimed.iter().rev() {
+            if let Some(known) = self.streams.get_mut(slot) {
+                known.version = before;
+            }
+        }
+    }
+
+    fn write(&mut self, conn: &Connection, write: &StreamWrite, slot: usize, before: u64) -> Result<(), Refused> {
+        let stream = self.stream_id(conn, write, slot)?;
+        let length = write.events.len() as u64;
+        conn.prepare_cached(ADD_RUN)?.execute((stream, before + 1, self.head + 1, length))?;
+        let mut add_event = conn.prepare_cached(ADD_EVENT)?;
+        for (event, version) in write.events.iter().zip(before + 1..) {
+            let position = self.head + 1;
+            let kind = self.kinds.id(conn, &event.kind)?;
+            let (name, kind_name) = (write.stream.as_str(), event.kind.as_str());
+            let sum = checksum(position, version, event.at, name, kind_name, &event.payload);
+            let at = event.at.as_millis().cast_signed();
+            add_event.execute((position, stream, version, kind, at, sum, &*event.payload))?;
+            self.head = position;
+        }
+        Ok(())
+    }
+
+    fn stream_id(&mut self, conn: &Connection, write: &StreamWrite, slot: usize) -> rusqlite::Result<i64> {
+        if let Some(id) = self.streams.get_mut(slot).and_then(|known| known.id) {
+            return Ok(id);
+        }
+        let id = add_stream(conn, &write.stream)?;
+        if let Some(known) = self.streams.get_mut(slot) {
+            known.id = Some(id);
+        }
+        Ok(id)
+    }
+}

@@ -1,0 +1,136 @@
+//! The database file: created whole, and examined before it is touched.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::options::{OpenCheck, SqliteOptions};
+use super::{connection, engine, schema};
+use crate::durable::{publish, remove_if_there};
+use crate::open::OpenError;
+
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const HEADER: usize = 100;
+const USER_VERSION_AT: usize = 60;
+const APPLICATION_ID_AT: usize = 68;
+
+/// Opens the database for writing, creating it where there is none. The directory must be locked.
+pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
+    remove_unfinished(path).map_err(|error| OpenError::io(path, error))?;
+    let found = match examine(path)? {
+        Some(found) => found,
+        None => create(path)?,
+    };
+    let failed = |error| engine::open_error(path, error);
+    let mut conn = connection::writer(path, options).map_err(failed)?;
+    if conn.is_readonly("main").map_err(failed)? {
+        return Err(OpenError::ReadOnly { path: path.to_owned() });
+    }
+    schema::migrate(&mut conn, found).map_err(failed)?;
+    if options.check == OpenCheck::Pages {
+        check_pages(path, &conn)?;
+    }
+    Ok(conn)
+}
+
+/// The format of the file as its header states it, `None` when there is no file. Only reads, so that a file that
+/// is not ours stays as it is.
+fn examine(path: &Path) -> Result<Option<u32>, OpenError> {
+    let corrupt = |detail: &str| OpenError::Corrupt { path: path.to_owned(), detail: detail.to_owned() };
+    let foreign = |found: &str| OpenError::Foreign { path: path.to_owned(), found: found.to_owned() };
+    let header = match read_header(path) {
+        Ok(header) => header,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if beside(path, "-wal").exists() {
+                return Err(corrupt("the write-ahead log is there, the database is not"));
+            }
+            return Ok(None);
+        }
+        Err(error) => return Err(OpenError::io(path, error)),
+    };
+    if header.is_empty() || (header.len() < HEADER && MAGIC.starts_with(header.get(..16).unwrap_or(&header))) {
+        return Err(corrupt("the file is cut off in its header"));
+    }
+    if !header.starts_with(MAGIC) {
+        return Err(foreign("a file that is not a SQLite database"));
+    }
+    if number(&header, APPLICATION_ID_AT) != Some(schema::APPLICATION_ID) {
+        return Err(foreign("a SQLite database of another application"));
+    }
+    match number(&header, USER_VERSION_AT) {
+        Some(found) if found > schema::SUPPORTED => Err(OpenError::SchemaTooNew {
+            path: path.to_owned(),
+            found,
+            supported: schema::SUPPORTED,
+        }),
+        Some(found) if found > 0 => Ok(Some(found)),
+        _ => Err(corrupt("the header has no format version")),
+    }
+}
+
+fn read_header(path: &Path) -> io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(HEADER);
+    File::open(path)?.take(HEADER as u64).read_to_end(&mut header)?;
+    Ok(header)
+}
+
+fn number(header: &[u8], at: usize) -> Option<u32> {
+    header.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+/// Builds the file under another name, so that it is there whole or not at all.
+fn create(path: &Path) -> Result<u32, OpenError> {
+    let unfinished = unfinished(path);
+    let failed = |error| engine::open_error(path, error);
+    let mut conn = connection::creator(&unfinished).map_err(failed)?;
+    schema::migrate(&mut conn, 0).map_err(failed)?;
+    conn.close().map_err(|(_, error)| failed(error))?;
+    File::options()
+        .write(true)
+        .open(&unfinished)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| publish(&unfinished, path))
+        .map_err(|error| OpenError::io(path, error))?;
+    Ok(schema::SUPPORTED)
+}
+
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let unfinished = unfinished(path);
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        remove_if_there(&beside(&unfinished, suffix))?;
+    }
+    Ok(())
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    beside(path, ".new")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// SQLite's own check of every page, and that the order has no gap and is indexed as a whole.
+fn check_pages(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let corrupt = |detail| OpenError::Corrupt { path: path.to_owned(), detail };
+    let failed = |error| engine::open_error(path, error);
+    let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if verdict != "ok" {
+        return Err(corrupt(verdict));
+    }
+    let (events, last): (i64, i64) = conn
+        .query_row("SELECT count(*), coalesce(max(position), 0) FROM events", [], |row| row.try_into())
+        .map_err(failed)?;
+    let indexed: i64 = conn
+        .query_row("SELECT coalesce(sum(length), 0) FROM runs", [], |row| row.get(0))
+        .map_err(failed)?;
+    if events != last || indexed != last {
+        return Err(corrupt(format!("{events} events, {indexed} of them indexed, and {last} as last position")));
+    }
+    Ok(())
+}

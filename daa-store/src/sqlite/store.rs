@@ -1,0 +1,189 @@
+//! The store itself: queues in front of the threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use daa_core::event::{
+    AppendError, Appended, Batch, EventStore, PageSize, Position, ReadAll, ReadError, RecordedEvent, Subscription,
+    Version,
+};
+use daa_core::id::StreamId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::options::SqliteOptions;
+use super::readers::Readers;
+use super::writer::{Job, Writer};
+use super::{engine, file};
+use crate::lock::DirLock;
+use crate::open::OpenError;
+
+/// An [`EventStore`] in a SQLite file.
+///
+/// # Guarantees
+///
+/// - An acknowledged append is on disk: it survives a killed process and, as far as the disk keeps what it
+///   confirmed to `fsync`, a power cut.
+/// - After a crash the store holds every acknowledged batch wholly; of those that were not acknowledged each is
+///   there wholly or not at all; the order has no gap.
+/// - If the end of the write-ahead log (`…-wal`) is lost or damaged, which a disk that honours `fsync` does not
+///   do, the newest batches are lost, and what is left is a prefix of the order that ends between two batches.
+///   Nothing can tell that from a crash that came earlier.
+/// - Other damage is found and reported, and never served as data: damaged pages when the store is opened (see
+///   [`OpenCheck`](super::OpenCheck)) or by the read that meets them, damaged content by the checksum that each
+///   event has.
+/// - One store at a time: the directory of the file is locked (`lock`) as long as the store is open.
+/// - When an append fails with [`AppendError::Unconfirmed`], the store takes no more appends; open it again to
+///   learn from its streams whether the batch is there.
+///
+/// Dropping the store finishes the appends that were accepted, as [`close`](EventStore::close) does, but blocks
+/// the thread while it does so.
+///
+/// # Examples
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use daa_core::clock::Timestamp;
+/// use daa_core::event::{Batch, EventStore, ExpectedVersion, NewEvent};
+/// use daa_store::sqlite::{SqliteEventStore, SqliteOptions};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// let store = SqliteEventStore::open(dir.join("events.db"), SqliteOptions::default())?;
+/// let hello = NewEvent::json("greeted.v1".try_into()?, Timestamp::EPOCH, &"hello")?;
+/// let batch = Batch::new().with_event("greetings".try_into()?, ExpectedVersion::NO_STREAM, hello);
+/// assert_eq!(store.append(batch).await?.last, store.head().await?);
+/// store.close().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SqliteEventStore {
+    path: PathBuf,
+    appends: Mutex<Option<mpsc::Sender<Job>>>,
+    readers: Arc<Readers>,
+    head: watch::Receiver<Position>,
+    /// Its senders are with the threads: it is closed when the last has ended.
+    alive: watch::Receiver<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SqliteEventStore {
+    /// Opens the store in the file `path`, and creates the file where there is none. The directory must exist,
+    /// and is locked: it can hold one store.
+    ///
+    /// Blocks while it reads and checks the file; in async code with a large store use a blocking thread.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is foreign, corrupt, of a newer version, in use, read-only, or cannot be read.
+    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let lock = DirLock::acquire(parent.unwrap_or(Path::new(".")))?;
+        Self::open_locked(path, &options, &Arc::new(lock))
+    }
+
+    /// As [`Self::open`], in a directory that the caller has locked.
+    pub(crate) fn open_locked(
+        path: &Path,
+        options: &SqliteOptions,
+        lock: &Arc<DirLock>,
+    ) -> Result<Self, OpenError> {
+        let failed = |error| engine::open_error(path, error);
+        let conn = file::open(path, options)?;
+        let writer = Writer::new(conn, lock.clone()).map_err(failed)?;
+        let readers = Readers::open(path, options.readers).map_err(failed)?;
+        let head = writer.follow();
+        let (alive, watched) = watch::channel(());
+        let no_thread = |error| OpenError::io(path, error);
+        let (readers, mut threads) = Readers::start(readers, lock, &alive).map_err(no_thread)?;
+        let (appends, queue) = mpsc::channel(options.queue.get());
+        let serve = move || {
+            // Dropped after the writer.
+            let _alive = alive;
+            writer.run(queue);
+        };
+        threads.push(thread::Builder::new().name("daa-store-write".to_owned()).spawn(serve).map_err(no_thread)?);
+        Ok(Self {
+            path: path.to_owned(),
+            appends: Mutex::new(Some(appends)),
+            readers: Arc::new(readers),
+            head,
+            alive: watched,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn stop(&self) {
+        *self.appends.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.readers.close();
+    }
+
+    fn is_open(&self) -> bool {
+        self.appends.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+#[async_trait]
+impl EventStore for SqliteEventStore {
+    async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        batch.check()?;
+        let queue = self.appends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.ok_or(AppendError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        queue.send(Job { batch, answer }).await.map_err(|_| AppendError::Closed)?;
+        // The writer ends when the last sender is gone: it must not wait for one that waits for it.
+        drop(queue);
+        answered.await.map_err(|gone| AppendError::Unconfirmed { source: gone.into() })?
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        page: PageSize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.readers.stream(stream.clone(), after, page).await
+    }
+
+    async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.readers.read_all(after, page).await
+    }
+
+    async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError> {
+        if !self.is_open() {
+            return Err(ReadError::Closed);
+        }
+        Ok(Subscription::new(self.readers.clone(), self.head.clone(), after))
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        if self.is_open() { Ok(*self.head.borrow()) } else { Err(ReadError::Closed) }
+    }
+
+    async fn close(&self) {
+        self.stop();
+        let mut alive = self.alive.clone();
+        // Fails when the threads have ended, and never succeeds: nothing is sent.
+        while alive.changed().await.is_ok() {}
+    }
+}
+
+impl Drop for SqliteEventStore {
+    fn drop(&mut self) {
+        self.stop();
+        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the event store panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The thread that writes: group commit.
+
+use std::sync::Arc;
+
+use daa_core::event::{AppendError, Appended, Batch, Position};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::apply::{Applier, Refused};
+use super::engine;
+use crate::lock::DirLock;
+
+/// A group is not made larger than this many events, so that nobody waits long for others.
+const GROUP_EVENTS: usize = 20_000;
+
+/// An append that waits for the writer.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) batch: Batch,
+    pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+type Outcome = Result<Appended, AppendError>;
+
+/// How a transaction over a group ended.
+enum Group {
+    /// Durable; each batch with its own outcome.
+    Committed(Vec<Outcome>),
+    /// Rolled back, and certainly nothing is left of it.
+    RolledBack(rusqlite::Error),
+    /// The commit itself failed.
+    InDoubt(rusqlite::Error),
+}
+
+/// Owns the connection that writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    conn: Connection,
+    log: Applier,
+    head: watch::Sender<Position>,
+    /// Why no more is written. After a commit in doubt only opening the file again tells what it holds.
+    broken: Option<String>,
+    /// Freed after the connection, which is above.
+    _lock: Arc<DirLock>,
+}
+
+impl Writer {
+    pub(super) fn new(conn: Connection, lock: Arc<DirLock>) -> rusqlite::Result<Self> {
+        let log = Applier::load(&conn)?;
+        let head = watch::Sender::new(log.head());
+        Ok(Self { conn, log, head, broken: None, _lock: lock })
+    }
+
+    pub(super) fn follow(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    /// Serves the queue until it is closed and empty.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut group = Vec::new();
+        while let Some(job) = queue.blocking_recv() {
+            let mut events = job.batch.event_count();
+            group.push(job);
+            while events < GROUP_EVENTS
+                && let Ok(job) = queue.try_recv()
+            {
+                events += job.batch.event_count();
+                group.push(job);
+            }
+            self.serve(&mut group);
+        }
+    }
+
+    /// Answers every job of a group.
+    fn serve(&mut self, group: &mut Vec<Job>) {
+        match self.transact(group) {
+            Group::Committed(outcomes) => {
+                self.head.send_replace(self.log.head());
+                for (job, outcome) in group.drain(..).zip(outcomes) {
+                    // Nobody waits where the caller dropped its future.
+                    let _ = job.answer.send(outcome);
+                }
+            }
+            // One batch of the group made the whole fail: find out which.
+            Group::RolledBack(_) if group.len() > 1 => {
+                for job in group.drain(..) {
+                    self.serve(&mut vec![job]);
+                }
+            }
+            Group::RolledBack(error) => {
+                tracing::warn!(%error, "append failed and was rolled back");
+                answer_last(group, engine::append_error(error));
+            }
+            Group::InDoubt(error) => {
+                tracing::error!(%error, "commit failed: the store takes no more appends until it is reopened");
+                self.broken = Some(error.to_string());
+                for job in group.drain(..) {
+                    let source = format!("commit failed: {error}; reopen the store").into();
+                    let _ = job.answer.send(Err(AppendError::Unconfirmed { source }));
+                }
+            }
+        }
+    }
+
+    fn transact(&mut self, group: &[Job]) -> Group {
+        if let Some(reason) = &self.broken {
+            let refused = || format!("an earlier commit failed: {reason}; reopen the store").into();
+            return Group::Committed(
+                group.iter().map(|_| Err(AppendError::Unavailable { source: refused() })).collect(),
+            );
+        }
+        let outcomes = match self.apply(group) {
+            Ok(outcomes) => outcomes,
+            Err(error) => return self.roll_back(error),
+        };
+        match self.conn.execute_batch("COMMIT") {
+            Ok(()) => {
+                self.log.shrink();
+                Group::Committed(outcomes)
+            }
+            Err(error) if engine::surely_not_committed(&error) => self.roll_back(error),
+            Err(error) => Group::InDoubt(error),
+        }
+    }
+
+    fn apply(&mut self, group: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
+        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        for job in group {
+            outcomes.push(match self.log.apply(&self.conn, &job.batch) {
+                Ok(appended) => Ok(appended),
+                Err(Refused::Conflict(error)) => Err(error),
+                Err(Refused::Engine(error)) => return Err(error),
+            });
+        }
+        Ok(outcomes)
+    }
+
+    fn roll_back(&mut self, error: rusqlite::Error) -> Group {
+        // SQLite has rolled back by itself after some errors.
+        let ended = if self.conn.is_autocommit() { Ok(()) } else { self.conn.execute_batch("ROLLBACK") };
+        match ended.and_then(|()| Applier::load(&self.conn)) {
+            Ok(log) => self.log = log,
+            Err(error) => {
+                tracing::error!(%error, "rollback failed: the store takes no more appends until it is reopened");
+                self.broken = Some(error.to_string());
+            }
+        }
+        Group::RolledBack(error)
+    }
+}
+
+fn answer_last(group: &mut Vec<Job>, error: AppendError) {
+    if let Some(job) = group.pop() {
+        let _ = job.answer.send(Err(error));
+    }
+}
