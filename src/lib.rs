@@ -1,2 +1,46 @@
 //! DAA: an SDK for decentralised autonomous agents.
+//!
+//! An agent watches, reasons, acts, reflects and adapts. Whatever it does passes rules and a budget, is recorded
+//! before and after, and survives a crash at any point. Several of them can train one model together without
+//! trusting each other.
+//!
+//! This crate is the front door: it re-exports the crates by feature, and holds what can only be built where they
+//! meet.
+//!
+//! | feature | what it brings | crate |
+//! |---|---|---|
+//! | always | events, gate, agents, executors, bus, plugins | [`core`] |
+//! | `store` | SQLite, artefacts on disk | `daa-store` as `daa::store` |
+//! | `rules` | rulesets in TOML and YAML with CEL conditions | `daa-rules` as `daa::rules` |
+//! | `economy` | ledger, budgets, stakes, rewards | `daa-economy` as `daa::economy` |
+//! | `compute` | training, and `daa::swarm`, which brings rules and economy along | `daa-compute` as `daa::compute` |
+//!
+//! All are on by default. Begin with `examples/hello_agent.rs`; then run `cargo run --release --example swarm`.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::dbg_macro,
+        clippy::print_stdout
+    )
+)]
+
+#[cfg(feature = "compute")]
+pub use daa_compute as compute;
 pub use daa_core as core;
+#[cfg(feature = "economy")]
+pub use daa_economy as economy;
+#[cfg(feature = "rules")]
+pub use daa_rules as rules;
+#[cfg(feature = "store")]
+pub use daa_store as store;
+
+pub mod prelude;
+#[cfg(feature = "compute")]
+pub mod swarm;

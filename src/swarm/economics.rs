@@ -1,0 +1,136 @@
+//! What taking part costs and earns.
+
+use daa_compute::commitment::Round;
+use daa_core::amount::{Amount, Currency, Money};
+use daa_core::clock::Timestamp;
+use daa_core::id::{AccountId, AgentId};
+use daa_economy::{
+    Account, AccountKind, Budget, BudgetName, Command, LedgerChange, Period, Rejection, Transfer,
+};
+
+use super::error::SwarmError;
+
+/// What a run pays, demands and charges, all in one currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Economics {
+    /// What everything is counted in.
+    pub currency: Currency,
+    /// What the accepted submissions of a round share.
+    pub round_reward: Amount,
+    /// What a member puts at risk when it joins.
+    pub stake: Amount,
+    /// What an agent has before it joins.
+    pub endowment: Amount,
+    /// The most that an agent may spend on one action.
+    pub action_limit: Amount,
+    /// The most that an agent may spend in all.
+    pub spending_limit: Amount,
+    /// What a thousand examples of training or of auditing cost.
+    pub compute_price: Amount,
+}
+
+impl Economics {
+    /// The swarm's own: rUv with six decimals; 10 a round, a stake of 50 out of an endowment of 100, compute at
+    /// 0.01 for a thousand examples.
+    ///
+    /// # Errors
+    /// Never in practice: the currency is a constant.
+    pub fn standard() -> Result<Self, SwarmError> {
+        let currency = Currency::new("rUv", 6)?;
+        let whole = |units: u128| Amount::from_units(units * 1_000_000);
+        Ok(Self {
+            currency,
+            round_reward: whole(10),
+            stake: whole(50),
+            endowment: whole(100),
+            action_limit: whole(1),
+            spending_limit: whole(40),
+            compute_price: Amount::from_units(10_000),
+        })
+    }
+
+    /// What so many examples cost; rounded up to the smallest unit.
+    #[must_use]
+    pub fn price_of(&self, examples: u64) -> Money {
+        let units = self.compute_price.units().saturating_mul(u128::from(examples)).div_ceil(1_000);
+        self.currency.units(units.max(1))
+    }
+}
+
+/// The accounts of a run, beside those of its agents.
+#[derive(Clone, Debug)]
+pub(super) struct Accounts {
+    pub(super) mint: AccountId,
+    pub(super) pool: AccountId,
+    pub(super) compute: AccountId,
+    pub(super) slashed: AccountId,
+}
+
+impl Accounts {
+    pub(super) fn new() -> Result<Self, SwarmError> {
+        Ok(Self {
+            mint: AccountId::new("mint")?,
+            pool: AccountId::new("rewards")?,
+            compute: AccountId::new("compute")?,
+            slashed: AccountId::new("slashed")?,
+        })
+    }
+
+    /// Opens the accounts of the house and fills the pool for all rounds; repeating it has no effect.
+    pub(super) fn endow_pool(
+        &self,
+        change: &mut LedgerChange,
+        economics: &Economics,
+        rounds: u32,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let currency = economics.currency;
+        let kinds = [
+            (&self.mint, AccountKind::Issuance),
+            (&self.pool, AccountKind::Treasury),
+            (&self.compute, AccountKind::Treasury),
+            (&self.slashed, AccountKind::Treasury),
+        ];
+        for (id, kind) in kinds {
+            change.step(Command::Open(Account::new(id.clone(), currency, kind)), now)?;
+        }
+        let total = economics.round_reward.checked_mul(u128::from(rounds)).unwrap_or(Amount::MAX);
+        let money = currency.units(total.units());
+        let transfer =
+            Transfer::new("endow/rewards".try_into()?, self.mint.clone(), self.pool.clone(), money);
+        change.step(Command::Transfer(vec![transfer]), now)?;
+        Ok(())
+    }
+
+    /// Gives an agent its endowment and its budgets; repeating it has no effect.
+    pub(super) fn endow_agent(
+        &self,
+        change: &mut LedgerChange,
+        economics: &Economics,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let account = Account::of_agent(agent, economics.currency)?;
+        let money = economics.currency.units(economics.endowment.units());
+        let id = format!("endow/{agent}").try_into()?;
+        let transfer = Transfer::new(id, self.mint.clone(), account.id.clone(), money);
+        change.step(Command::Open(account), now)?;
+        change.step(Command::Transfer(vec![transfer]), now)?;
+        let limits = [
+            ("each-action", economics.action_limit, Period::Action),
+            ("whole-run", economics.spending_limit, Period::Total),
+        ];
+        for (name, limit, period) in limits {
+            let limit = economics.currency.units(limit.units());
+            let Ok(name) = BudgetName::new(name) else { continue };
+            change.step(Command::SetBudget(Budget::new(name, agent.clone(), limit, period)), now)?;
+        }
+        Ok(())
+    }
+}
+
+/// The round as the economy names it.
+pub(super) fn payday(run: &daa_economy::RunId, round: Round) -> daa_economy::Round {
+    daa_economy::Round::new(run.clone(), u64::from(round.0))
+}

@@ -1,0 +1,228 @@
+//! What everybody may know of a run: the state that members watch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use daa_compute::commitment::{Commitment, Round};
+use daa_compute::protocol::{Event, Finding, Stage, Standing};
+use daa_core::digest::Digest;
+use daa_core::id::AgentId;
+use daa_core::seed::Seed;
+
+/// What a member sees of a run. A projection of the run's events; rebuilt from them after a restart.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RunView {
+    /// The round that is open for work.
+    pub open: Option<OpenRound>,
+    /// How many rounds are closed.
+    pub closed: u32,
+    /// Digest of the latest parameters, and of the checkpoint that holds them.
+    pub latest: Option<(Digest, Digest)>,
+    /// Everybody who ever joined.
+    pub members: BTreeMap<AgentId, MemberView>,
+    /// Submissions that somebody has to audit, by whose and of which round.
+    pub audits: BTreeMap<(Round, AgentId), Commitment>,
+    /// Whether all is done.
+    pub finished: bool,
+    /// The checkpoint of the parameters of each digest that an audit may still need.
+    pub(super) checkpoints: BTreeMap<Digest, Digest>,
+    submitted: BTreeMap<(Round, AgentId), Commitment>,
+}
+
+/// The round under way.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OpenRound {
+    /// Which.
+    pub round: Round,
+    /// Digest of the parameters that it starts from.
+    pub base: Digest,
+    /// Who takes part.
+    pub members: BTreeSet<AgentId>,
+    /// What it waits for; `None` while the updates are aggregated.
+    pub stage: Option<Stage>,
+    /// What was committed.
+    pub committed: BTreeMap<AgentId, Commitment>,
+    /// Whose update is there.
+    pub revealed: BTreeSet<AgentId>,
+}
+
+/// One member.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MemberView {
+    /// Where it stands.
+    pub standing: Standing,
+    /// Digest of its shard.
+    pub shard: Digest,
+    /// Digest of the residual that its next submission starts from; `None` before its first.
+    pub residual: Option<Digest>,
+    /// Rounds in which its submission was accepted.
+    pub accepted: Vec<Round>,
+    /// The audits that found it to have forged: round, and digest of the evidence.
+    pub forged: Vec<(Round, Digest)>,
+}
+
+/// What an agent has to do next.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Duty {
+    /// Nothing, until the run goes on.
+    Wait,
+    /// Join.
+    Join,
+    /// Audit this submission.
+    Audit(Commitment),
+    /// Train in this round and commit to the result.
+    Train(Round),
+    /// Reveal the update of this round.
+    Reveal(Round),
+    /// Nothing any more: the run is over, or the agent is no longer part of it.
+    Leave,
+}
+
+impl RunView {
+    /// Takes the next event of the run.
+    pub(super) fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Joined { agent, shard } => {
+                let fresh = MemberView {
+                    standing: Standing::Live,
+                    shard: *shard,
+                    residual: None,
+                    accepted: Vec::new(),
+                    forged: Vec::new(),
+                };
+                let member = self.members.entry(agent.clone()).or_insert(fresh);
+                (member.standing, member.shard, member.residual) = (Standing::Live, *shard, None);
+            }
+            Event::Left { agent } => self.stand(agent, Standing::Left),
+            Event::Died { agent } => self.stand(agent, Standing::Dead),
+            Event::Ejected { agent } => self.stand(agent, Standing::Ejected),
+            Event::RoundOpened { round, base, members } => {
+                let members = members.iter().cloned().collect();
+                let (committed, revealed) = (BTreeMap::new(), BTreeSet::new());
+                let stage = Some(Stage::Committing);
+                self.open = Some(OpenRound { round: *round, base: *base, members, stage, committed, revealed });
+            }
+            Event::Committed(commitment) => {
+                if let Some(open) = &mut self.open {
+                    open.committed.insert(commitment.agent.clone(), commitment.clone());
+                }
+            }
+            Event::CommitmentsFixed { .. } => self.stage(Some(Stage::Revealing)),
+            Event::Revealed { agent, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.revealed.insert(agent.clone());
+                }
+            }
+            Event::AggregationStarted { accepted, .. } => {
+                self.stage(None);
+                if let Some(open) = &mut self.open {
+                    open.committed.retain(|agent, _| accepted.contains(agent));
+                }
+            }
+            Event::RoundClosed { round, model, checkpoint, audits } => {
+                self.close(*round, audits);
+                self.latest = Some((*model, *checkpoint));
+                self.checkpoints.insert(*model, *checkpoint);
+                self.closed = round.0 + 1;
+            }
+            Event::Verdict { agent, round, finding } => {
+                self.audits.remove(&(*round, agent.clone()));
+                if let (Finding::Forged { evidence, .. }, Some(member)) = (finding, self.members.get_mut(agent)) {
+                    member.forged.push((*round, *evidence));
+                }
+            }
+            Event::Ending { audits } => {
+                self.open = None;
+                for (agent, round) in audits {
+                    if let Some(commitment) = self.submitted.get(&(*round, agent.clone())) {
+                        self.audits.insert((*round, agent.clone()), commitment.clone());
+                    }
+                }
+            }
+            Event::Finished { .. } => self.finished = true,
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, round: Round, audits: &[AgentId]) {
+        let Some(open) = self.open.take() else { return };
+        for (agent, commitment) in open.committed {
+            if let Some(member) = self.members.get_mut(&agent) {
+                member.residual = Some(commitment.residual_after);
+                member.accepted.push(round);
+            }
+            if audits.contains(&agent) {
+                self.audits.insert((round, agent.clone()), commitment.clone());
+            }
+            // Of each member, the latest submission may be audited at the end.
+            self.submitted.retain(|(_, other), _| *other != agent);
+            self.submitted.insert((round, agent), commitment);
+        }
+        self.forget_checkpoints();
+    }
+
+    /// Keeps the checkpoints that an audit may start from.
+    fn forget_checkpoints(&mut self) {
+        let needed: BTreeSet<Digest> =
+            self.audits.values().chain(self.submitted.values()).map(|commitment| commitment.base).collect();
+        let latest = self.latest.map(|(model, _)| model);
+        self.checkpoints.retain(|model, _| needed.contains(model) || Some(*model) == latest);
+    }
+
+    fn stand(&mut self, agent: &AgentId, standing: Standing) {
+        if let Some(member) = self.members.get_mut(agent) {
+            member.standing = standing;
+        }
+    }
+
+    fn stage(&mut self, stage: Option<Stage>) {
+        if let Some(open) = &mut self.open {
+            open.stage = stage;
+        }
+    }
+
+    /// What `agent` has to do next. Audits come first, so that what an agent does does not depend on how fast
+    /// the others are.
+    #[must_use]
+    pub fn duty(&self, agent: &AgentId) -> Duty {
+        let Some(member) = self.members.get(agent) else {
+            return if self.finished { Duty::Leave } else { Duty::Join };
+        };
+        if self.finished || member.standing != Standing::Live {
+            return Duty::Leave;
+        }
+        if let Some(commitment) = self.audits_of(agent).next() {
+            return Duty::Audit(commitment.clone());
+        }
+        match &self.open {
+            Some(open) if open.members.contains(agent) => match open.stage {
+                Some(Stage::Committing) if !open.committed.contains_key(agent) => Duty::Train(open.round),
+                Some(Stage::Revealing)
+                    if open.committed.contains_key(agent) && !open.revealed.contains(agent) =>
+                {
+                    Duty::Reveal(open.round)
+                }
+                _ => Duty::Wait,
+            },
+            _ => Duty::Wait,
+        }
+    }
+
+    /// The audits that fall to `auditor`: never of its own work, never to somebody who was found guilty, and by lot,
+    /// so that the work is spread.
+    fn audits_of<'a>(&'a self, auditor: &'a AgentId) -> impl Iterator<Item = &'a Commitment> + 'a {
+        self.audits.values().filter(move |commitment| {
+            let sound = |(agent, member): &(&AgentId, &MemberView)| {
+                member.standing == Standing::Live && member.forged.is_empty() && **agent != commitment.agent
+            };
+            let candidates: Vec<&AgentId> =
+                self.members.iter().filter(sound).map(|(agent, _)| agent).collect();
+            let lot = Seed::from_digest(commitment.digest()).child("auditor").to_u64();
+            let turn = lot.checked_rem(candidates.len() as u64).and_then(|turn| usize::try_from(turn).ok());
+            turn.and_then(|turn| candidates.get(turn).copied()) == Some(auditor)
+        })
+    }
+}
