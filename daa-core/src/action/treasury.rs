@@ -91,6 +91,14 @@ pub enum Refusal {
         /// What is left in the period.
         remaining: Money,
     },
+    /// The actor has no budget in this currency, so it may spend nothing of it.
+    #[error("{actor} has no budget to spend {needed} from")]
+    NoBudget {
+        /// Who wanted to spend.
+        actor: String,
+        /// What is needed.
+        needed: Money,
+    },
     /// The actor has no account in this currency.
     #[error("{actor} has no account for {cost}")]
     NoAccount {
@@ -131,7 +139,7 @@ impl Reaction for Refusal {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::InsufficientFunds { .. } | Self::OverBudget { .. } => Retry::Later,
+            Self::InsufficientFunds { .. } | Self::OverBudget { .. } | Self::NoBudget { .. } => Retry::Later,
             _ => Retry::Never,
         }
     }

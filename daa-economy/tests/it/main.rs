@@ -1,0 +1,8 @@
+//! The economy as a user meets it.
+
+mod books;
+mod crash;
+mod gate;
+mod rewards;
+mod support;
+mod windows;
