@@ -1,0 +1,99 @@
+//! A parsed file before it means anything: a tree of values that know where they stand.
+
+mod align;
+mod toml;
+#[cfg(feature = "yaml")]
+mod yaml;
+
+pub(crate) use self::align::offset_in_value;
+pub(crate) use self::toml::parse as parse_toml;
+#[cfg(feature = "yaml")]
+pub(crate) use self::yaml::parse as parse_yaml;
+use crate::error::Problem;
+
+/// A value and the bytes of the source it stands in.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) content: Content,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    Null,
+    Bool,
+    Integer(i64),
+    /// A number or a date that no key of a ruleset takes.
+    Other,
+    Text(String),
+    List(Vec<Node>),
+    Table(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) at: usize,
+    pub(crate) value: Node,
+}
+
+/// A problem and the byte of the source it stands at.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    pub(crate) offset: usize,
+    pub(crate) problem: Problem,
+}
+
+impl Node {
+    const fn found(&self) -> &'static str {
+        match self.content {
+            Content::Null => "nothing",
+            Content::Bool => "a boolean",
+            Content::Integer(_) => "an integer",
+            Content::Other => "a number or a date",
+            Content::Text(_) => "a string",
+            Content::List(_) => "a list",
+            Content::Table(_) => "a table",
+        }
+    }
+
+    fn wrong(&self, key: &str, expected: &'static str) -> Misfit {
+        let problem = Problem::WrongType { key: key.to_owned(), expected, found: self.found() };
+        Misfit { offset: self.start, problem }
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Result<&str, Misfit> {
+        match &self.content {
+            Content::Text(text) => Ok(text),
+            _ => Err(self.wrong(key, "a string")),
+        }
+    }
+
+    pub(crate) fn integer(&self, key: &str) -> Result<i64, Misfit> {
+        match self.content {
+            Content::Integer(number) => Ok(number),
+            _ => Err(self.wrong(key, "an integer")),
+        }
+    }
+
+    pub(crate) fn unsigned(&self, key: &str) -> Result<u64, Misfit> {
+        let expected = "an integer that is not negative";
+        self.integer(key)?.try_into().map_err(|_| self.wrong(key, expected))
+    }
+
+    pub(crate) fn list(&self, key: &str) -> Result<&[Self], Misfit> {
+        match &self.content {
+            Content::List(items) => Ok(items),
+            _ => Err(self.wrong(key, "a list of rules")),
+        }
+    }
+
+    pub(crate) fn table(&self, key: &str) -> Result<&[Entry], Misfit> {
+        match &self.content {
+            Content::Table(entries) => Ok(entries),
+            _ => Err(self.wrong(key, "a table")),
+        }
+    }
+}
