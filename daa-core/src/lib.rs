@@ -17,10 +17,13 @@
 pub mod action;
 pub mod amount;
 pub mod artifact;
+#[cfg(feature = "runtime")]
+pub mod bus;
 pub mod clock;
 pub mod digest;
 pub mod event;
 pub mod fault;
 pub mod id;
+pub mod resilience;
 pub mod seed;
 pub mod shutdown;
