@@ -59,17 +59,57 @@ impl RewardPool {
         total: Amount,
         weights: &[(AgentId, u64)],
     ) -> Result<Vec<Share>, LedgerError> {
+        self.ledger.update(|change, now| self.plan_allocate(change, round, total, weights, now)).await
+    }
+
+    /// As [`Self::allocate`], as part of a change that is appended together with other writes.
+    ///
+    /// # Errors
+    /// As there; the change may then hold some of the shares, and must be dropped.
+    pub fn plan_allocate(
+        &self,
+        change: &mut LedgerChange,
+        round: &Round,
+        total: Amount,
+        weights: &[(AgentId, u64)],
+        now: Timestamp,
+    ) -> Result<Vec<Share>, Rejection> {
         let shares = split(total, weights)?;
-        let update = self.ledger.update(|change, now| {
-            let pool = Account::new(self.pool.clone(), self.currency, AccountKind::Treasury);
-            change.ensure_account(pool, now)?;
-            for share in shares.iter().filter(|share| !share.amount.is_zero()) {
-                self.hold(change, round, share, now)?;
-            }
-            Ok(())
-        });
-        update.await?;
+        let pool = Account::new(self.pool.clone(), self.currency, AccountKind::Treasury);
+        change.ensure_account(pool, now)?;
+        for share in shares.iter().filter(|share| !share.amount.is_zero()) {
+            self.hold(change, round, share, now)?;
+        }
         Ok(shares)
+    }
+
+    /// As [`Self::pay`], as part of a change that is appended together with other writes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan_pay(
+        &self,
+        change: &mut LedgerChange,
+        round: &Round,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<Applied, Rejection> {
+        pay(change, reward_id(round, agent)?, now)
+    }
+
+    /// As [`Self::deny`], as part of a change that is appended together with other writes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan_deny(
+        &self,
+        change: &mut LedgerChange,
+        round: &Round,
+        agent: &AgentId,
+        reason: Memo,
+        now: Timestamp,
+    ) -> Result<Applied, Rejection> {
+        change.step(Command::Void { hold: reward_id(round, agent)?, memo: Some(reason) }, now)
     }
 
     /// Pays an allocated reward in full.

@@ -50,16 +50,27 @@ impl Stakes {
     /// [`Rejection::InsufficientFunds`] when the agent does not have it; [`Rejection::IdReused`] when it locked
     /// another amount for this run before.
     pub async fn lock(&self, run: &RunId, agent: &AgentId, amount: Amount) -> Result<Applied, LedgerError> {
-        let from = agent_account(agent)?;
+        self.ledger.update(|change, now| self.plan_lock(change, run, agent, amount, now)).await
+    }
+
+    /// As [`Self::lock`], as part of a change that is appended together with other writes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan_lock(
+        &self,
+        change: &mut LedgerChange,
+        run: &RunId,
+        agent: &AgentId,
+        amount: Amount,
+        now: Timestamp,
+    ) -> Result<Applied, Rejection> {
         let stake = self.stake(run, agent)?;
-        let id = stake_id("lock", run, agent)?;
         let money = self.currency.units(amount.units());
-        let update = self.ledger.update(|change, now| {
-            change.step(Command::Open(stake.clone()), now)?;
-            let transfer = Transfer::new(id.clone(), from.clone(), stake.id.clone(), money);
-            change.step(Command::Transfer(vec![transfer]), now)
-        });
-        update.await
+        let id = stake_id("lock", run, agent)?;
+        let transfer = Transfer::new(id, agent_account(agent)?, stake.id.clone(), money);
+        change.step(Command::Open(stake), now)?;
+        change.step(Command::Transfer(vec![transfer]), now)
     }
 
     /// Takes some or all of a stake, for what the agent did in a round. `evidence` is the digest of what lets
@@ -75,20 +86,37 @@ impl Stakes {
         reason: Memo,
         evidence: Digest,
     ) -> Result<Applied, LedgerError> {
-        let stake = self.stake(&round.run, agent)?;
-        let id = round.id("slash", agent)?;
         let update = self.ledger.update(|change, now| {
-            let left = available(change, &stake)?;
-            let amount = match how_much {
-                Slash::All => left,
-                Slash::UpTo(amount) => amount.min(left),
-            };
-            let to = Account::new(self.slashed.clone(), self.currency, AccountKind::Treasury);
-            self.drain(change, &id, &stake, to, amount, now, |transfer| {
-                transfer.with_memo(reason.clone()).with_evidence(evidence)
-            })
+            self.plan_slash(change, round, agent, how_much, reason.clone(), evidence, now)
         });
         update.await
+    }
+
+    /// As [`Self::slash`], as part of a change that is appended together with other writes.
+    ///
+    /// # Errors
+    /// As there.
+    #[expect(clippy::too_many_arguments, reason = "each is a fact of the slash; a struct would only rename them")]
+    pub fn plan_slash(
+        &self,
+        change: &mut LedgerChange,
+        round: &Round,
+        agent: &AgentId,
+        how_much: Slash,
+        reason: Memo,
+        evidence: Digest,
+        now: Timestamp,
+    ) -> Result<Applied, Rejection> {
+        let stake = self.stake(&round.run, agent)?;
+        let left = available(change, &stake)?;
+        let amount = match how_much {
+            Slash::All => left,
+            Slash::UpTo(amount) => amount.min(left),
+        };
+        let to = Account::new(self.slashed.clone(), self.currency, AccountKind::Treasury);
+        self.drain(change, &round.id("slash", agent)?, &stake, to, amount, now, |transfer| {
+            transfer.with_memo(reason).with_evidence(evidence)
+        })
     }
 
     /// Gives what is left of a stake back to its agent. Without anything left it has no effect.
@@ -96,14 +124,24 @@ impl Stakes {
     /// # Errors
     /// [`Rejection::UnknownAccount`] when nothing was ever locked.
     pub async fn release(&self, run: &RunId, agent: &AgentId) -> Result<Applied, LedgerError> {
+        self.ledger.update(|change, now| self.plan_release(change, run, agent, now)).await
+    }
+
+    /// As [`Self::release`], as part of a change that is appended together with other writes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan_release(
+        &self,
+        change: &mut LedgerChange,
+        run: &RunId,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<Applied, Rejection> {
         let stake = self.stake(run, agent)?;
-        let id = stake_id("release", run, agent)?;
+        let left = available(change, &stake)?;
         let to = Account::of_agent(agent, self.currency)?;
-        let update = self.ledger.update(|change, now| {
-            let left = available(change, &stake)?;
-            self.drain(change, &id, &stake, to.clone(), left, now, |transfer| transfer)
-        });
-        update.await
+        self.drain(change, &stake_id("release", run, agent)?, &stake, to, left, now, |transfer| transfer)
     }
 
     /// What an agent has at risk in a run, in smallest units.
@@ -131,7 +169,7 @@ impl Stakes {
         to: Account,
         amount: Amount,
         now: Timestamp,
-        describe: impl Fn(Transfer) -> Transfer,
+        describe: impl FnOnce(Transfer) -> Transfer,
     ) -> Result<Applied, Rejection> {
         if amount.is_zero() || change.books().knows(id) {
             return Ok(Applied::Before);
