@@ -76,6 +76,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         page.iter().try_for_each(|event| auditor.check(event))?;
     }
     let summary = auditor.summary();
-    println!("verified in {:.3} s: {} transfers, sum {}", start.elapsed().as_secs_f64(), summary.transfers, summary.sum);
+    println!(
+        "verified in {:.3} s: {} transfers, sum {}",
+        start.elapsed().as_secs_f64(),
+        summary.transfers,
+        summary.sum
+    );
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use daa_core::action::{
-    Action, ActionState, Authorized, Context, Decision, ExecuteError, Executor, Gate, GateError, Outcome, Policy,
-    Reconciled, Refusal, Request, Verdict,
+    Action, ActionState, Authorized, Context, Decision, ExecuteError, Executor, Gate, GateError, Outcome,
+    Policy, Reconciled, Refusal, Request, Verdict,
 };
 use daa_core::amount::Money;
 use daa_core::clock::ManualClock;
@@ -148,7 +148,8 @@ async fn a_batch_of_calls_cannot_spend_more_than_the_budget_together() {
 async fn refuses_an_agent_without_a_budget() {
     let (store, clock) = (MemoryEventStore::new(), ManualClock::default());
     let ledger = funded(Arc::new(store.clone())).await;
-    let refused = gate(Arc::new(store), &ledger, &clock).submit(action("a", 1), Context::new(), &costs(1)).await;
+    let refused =
+        gate(Arc::new(store), &ledger, &clock).submit(action("a", 1), Context::new(), &costs(1)).await;
     assert!(matches!(refused, Err(GateError::Refused(Refusal::NoBudget { .. }))), "{refused:?}");
 }
 
@@ -207,7 +208,8 @@ async fn an_action_that_two_processes_end_is_settled_once() {
     let world = world(50).await;
     let other_ledger = ledger_on(Arc::new(world.store.clone())).await;
     let other = gate(Arc::new(world.store.clone()), &other_ledger, &world.clock);
-    let performed = world.gate.submit(action("a1", 40), Context::new(), &EndedMeanwhile { other }).await.unwrap();
+    let performed =
+        world.gate.submit(action("a1", 40), Context::new(), &EndedMeanwhile { other }).await.unwrap();
     assert!(performed.replayed, "the other's outcome was recorded first");
     assert_eq!(posted(&world.ledger, "fees").await, 15);
 }
