@@ -77,12 +77,16 @@ impl Balance {
     /// What is there and not held: zero for an account below zero.
     #[must_use]
     pub const fn available(&self) -> Amount {
-        if self.posted <= 0 {
-            return Amount::ZERO;
-        }
-        match Amount::from_units(self.posted.unsigned_abs()).checked_sub(self.held) {
-            Some(amount) => amount,
-            None => Amount::ZERO,
-        }
+        available(self.posted, self.held)
+    }
+}
+
+pub(crate) const fn available(posted: i128, held: Amount) -> Amount {
+    if posted <= 0 {
+        return Amount::ZERO;
+    }
+    match Amount::from_units(posted.unsigned_abs()).checked_sub(held) {
+        Some(amount) => amount,
+        None => Amount::ZERO,
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use daa_core::amount::{Amount, Currency};
+use daa_core::clock::Timestamp;
 use daa_core::event::{DecodeError, RecordedEvent, Version};
 use daa_core::fault::{Fault, Reaction, Retry};
 use daa_core::id::{AccountId, EventKind, TransferId};
@@ -13,7 +14,7 @@ use daa_core::id::{AccountId, EventKind, TransferId};
 use crate::account::{AccountKind, Balance};
 use crate::books::Books;
 use crate::change::LEDGER_STREAM;
-use crate::event::LedgerEvent;
+use crate::event::{LedgerEvent, VoidCause, Voided};
 use crate::rejection::Rejection;
 use crate::transfer::Hold;
 
@@ -165,7 +166,9 @@ impl Auditor {
         }
         let foreign = || AuditError::Foreign { kind: recorded.kind.clone(), version };
         let event = LedgerEvent::read(recorded)?.ok_or_else(foreign)?;
-        self.books.apply(&event).map_err(|source| AuditError::Refused { version, source })?;
+        let refused = |source| AuditError::Refused { version, source };
+        self.check_expiry(&event, recorded.at).map_err(refused)?;
+        self.books.apply(&event).map_err(refused)?;
         self.books.commit();
         self.version = version;
         let touched = self.add_up(event);
@@ -183,6 +186,18 @@ impl Auditor {
             open_holds: self.holds.len(),
             sum: self.sums.values().sum(),
             balances,
+        }
+    }
+
+    /// The books have no clock; the event says when its writer took the time to have come.
+    fn check_expiry(&self, event: &LedgerEvent, at: Timestamp) -> Result<(), Rejection> {
+        let LedgerEvent::Voided(Voided { hold, cause: VoidCause::Expired, .. }) = event else {
+            return Ok(());
+        };
+        match self.holds.get(hold).map(|hold| hold.expires) {
+            Some(Some(expires)) if at >= expires => Ok(()),
+            Some(expires) => Err(Rejection::NotExpired { hold: hold.clone(), expires }),
+            None => Err(Rejection::NotOpen { hold: hold.clone() }),
         }
     }
 

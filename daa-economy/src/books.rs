@@ -14,7 +14,7 @@ use daa_core::id::{AccountId, AgentId, TransferId};
 use self::budgets::Budgets;
 use self::undo::Undo;
 use self::usage::SpendKey;
-use crate::account::{Account, Balance};
+use crate::account::{Account, Balance, available};
 use crate::budget::BudgetStatus;
 use crate::command::{Applied, Command};
 use crate::event::{BudgetLifted, LedgerEvent, Posted, Transfers, VoidCause, Voided};
@@ -58,6 +58,10 @@ struct Slot {
 impl Slot {
     fn balance(&self) -> Balance {
         Balance::new(self.account.clone(), self.posted, Amount::from_units(self.held))
+    }
+
+    const fn available(&self) -> Amount {
+        available(self.posted, Amount::from_units(self.held))
     }
 }
 

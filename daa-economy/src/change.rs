@@ -1,9 +1,7 @@
 //! A change of the ledger that takes part in somebody's atomic append.
 
 use daa_core::clock::Timestamp;
-use daa_core::event::{
-    EventStore, ExpectedVersion, NewEvent, PageSize, RecordedEvent, StreamWrite, Version,
-};
+use daa_core::event::{EventStore, ExpectedVersion, NewEvent, PageSize, RecordedEvent, StreamWrite, Version};
 use daa_core::id::StreamId;
 use tokio::sync::OwnedMutexGuard;
 

@@ -224,7 +224,10 @@ impl<'de> Deserialize<'de> for Transfers {
         }
         for note in table.notes {
             let Some(transfer) = transfers.get_mut(at(note.row)) else {
-                return Err(D::Error::custom(format!("a note refers to row {}, which is not there", note.row)));
+                return Err(D::Error::custom(format!(
+                    "a note refers to row {}, which is not there",
+                    note.row
+                )));
             };
             (transfer.memo, transfer.evidence) = (note.memo, note.evidence);
         }

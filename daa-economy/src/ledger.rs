@@ -304,6 +304,7 @@ fn chunk_len(transfers: &[Transfer]) -> usize {
 fn most_bytes(transfer: &Transfer) -> usize {
     const ROW: usize = 96;
     // A control character takes six bytes in JSON.
-    let notes = if transfer.memo.is_some() || transfer.evidence.is_some() { 6 * MAX_MEMO_LEN + 128 } else { 0 };
+    let notes =
+        if transfer.memo.is_some() || transfer.evidence.is_some() { 6 * MAX_MEMO_LEN + 128 } else { 0 };
     ROW + transfer.id.as_str().len() + transfer.from.as_str().len() + transfer.to.as_str().len() + notes
 }

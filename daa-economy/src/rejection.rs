@@ -143,7 +143,9 @@ impl Reaction for Rejection {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::InsufficientFunds { .. } | Self::OverBudget { .. } | Self::NotExpired { .. } => Retry::Later,
+            Self::InsufficientFunds { .. } | Self::OverBudget { .. } | Self::NotExpired { .. } => {
+                Retry::Later
+            }
             _ => Retry::Never,
         }
     }

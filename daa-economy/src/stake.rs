@@ -1,8 +1,8 @@
 //! Stakes: what agents put at risk for a run.
 
 use daa_core::amount::{Amount, Currency};
-use daa_core::digest::Digest;
 use daa_core::clock::Timestamp;
+use daa_core::digest::Digest;
 use daa_core::id::{AccountId, AgentId, IdError, TransferId};
 
 use crate::account::{Account, AccountKind, Balance, agent_account};

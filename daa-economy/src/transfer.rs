@@ -226,3 +226,67 @@ fn short(builder: DigestBuilder) -> [u8; 16] {
     bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use daa_core::amount::Currency;
+
+    use super::*;
+
+    fn usd(units: u128) -> Money {
+        Currency::new("USD", 2).unwrap().units(units)
+    }
+
+    fn transfer() -> Transfer {
+        Transfer::new("t".try_into().unwrap(), "a".try_into().unwrap(), "b".try_into().unwrap(), usd(1))
+    }
+
+    fn hold() -> Hold {
+        Hold::new("t".try_into().unwrap(), "a".try_into().unwrap(), "b".try_into().unwrap(), usd(1))
+    }
+
+    #[test]
+    fn the_fingerprint_of_a_transfer_covers_every_field() {
+        let original = transfer().fingerprint();
+        let c: AccountId = "c".try_into().unwrap();
+        let decimals = Currency::new("USD", 3).unwrap().units(1);
+        let changed = [
+            Transfer { from: c.clone(), ..transfer() },
+            Transfer { to: c, ..transfer() },
+            Transfer { money: usd(2), ..transfer() },
+            Transfer { money: decimals, ..transfer() },
+            transfer().with_memo(Memo::new("m").unwrap()),
+            transfer().with_evidence(Digest::of(b"e")),
+        ];
+        for other in changed {
+            let print = other.fingerprint();
+            assert_eq!(print.key, original.key, "{other:?}");
+            assert_ne!(print.content, original.content, "{other:?}");
+        }
+        let other = Transfer { id: "u".try_into().unwrap(), ..transfer() }.fingerprint();
+        assert_ne!(other.key, original.key);
+    }
+
+    #[test]
+    fn the_fingerprint_of_a_hold_covers_all_but_the_moment() {
+        let original = hold().fingerprint();
+        let (c, at): (AccountId, _) = ("c".try_into().unwrap(), Timestamp::EPOCH);
+        let spending = |agent: &str, at| Spending::new(agent.try_into().unwrap(), at);
+        let changed = [
+            Hold { from: c.clone(), ..hold() },
+            Hold { to: c, ..hold() },
+            Hold { money: usd(2), ..hold() },
+            hold().with_memo(Memo::new("m").unwrap()),
+            hold().with_expiry(at),
+            hold().with_spending(spending("a", at)),
+        ];
+        for other in changed {
+            let print = other.fingerprint();
+            assert_eq!(print.key, original.key, "{other:?}");
+            assert_ne!(print.content, original.content, "{other:?}");
+        }
+        let later = hold().with_spending(spending("a", Timestamp::from_millis(9)));
+        assert_eq!(later.fingerprint(), hold().with_spending(spending("a", at)).fingerprint());
+        assert_ne!(transfer().fingerprint().content, original.content, "a hold is no transfer");
+    }
+}

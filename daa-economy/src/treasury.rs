@@ -96,7 +96,9 @@ impl TreasuryChange for Reserving {
             .and_then(|_| self.ledger.step(Command::Hold(hold), now))
             .map_err(|rejection| refusal(rejection, &id, cost))?;
         match reserved {
-            Applied::Before if self.ledger.books().hold(&id).is_none() => Err(Refusal::IdReused { transfer: id }),
+            Applied::Before if self.ledger.books().hold(&id).is_none() => {
+                Err(Refusal::IdReused { transfer: id })
+            }
             Applied::Before | Applied::Now => Ok(id),
         }
     }
@@ -154,7 +156,9 @@ fn reservation_of(action: &Action) -> TransferId {
 /// What the gate is told when the books refuse.
 fn refusal(rejection: Rejection, reservation: &ReservationId, needed: Money) -> Refusal {
     match rejection {
-        Rejection::InsufficientFunds { needed, available, .. } => Refusal::InsufficientFunds { needed, available },
+        Rejection::InsufficientFunds { needed, available, .. } => {
+            Refusal::InsufficientFunds { needed, available }
+        }
         Rejection::OverBudget { budget, needed, remaining } => {
             Refusal::OverBudget { budget: budget.to_string(), needed, remaining }
         }
@@ -165,7 +169,9 @@ fn refusal(rejection: Rejection, reservation: &ReservationId, needed: Money) -> 
         Rejection::UnknownAccount { account, .. }
         | Rejection::AccountDiffers { account, .. }
         | Rejection::NotTheAgents { account, .. }
-        | Rejection::SameAccount { account, .. } => Refusal::NoAccount { actor: account.to_string(), cost: needed },
+        | Rejection::SameAccount { account, .. } => {
+            Refusal::NoAccount { actor: account.to_string(), cost: needed }
+        }
         _ => Refusal::NotOpen { reservation: reservation.clone() },
     }
 }

@@ -531,9 +531,13 @@ impl Gate {
                 (None, _) | (_, Settlement::Keep) => None,
                 (Some(reservation), settlement) => {
                     let mut change = self.treasury.begin().await?;
-                    match settlement {
-                        Settlement::Spend(cost) => change.settle(reservation, *cost, now)?,
-                        Settlement::GiveBack | Settlement::Keep => change.release(reservation, now)?,
+                    let settled = match settlement {
+                        Settlement::Spend(cost) => change.settle(reservation, *cost, now),
+                        Settlement::GiveBack | Settlement::Keep => change.release(reservation, now),
+                    };
+                    if let Err(refusal) = settled {
+                        drop(change);
+                        return self.ended_by_other(&status, refusal).await.map(Some);
                     }
                     Some(change)
                 }
@@ -550,6 +554,15 @@ impl Gate {
             }
         }
         Err(GateError::Contended { tries: MAX_CONFLICTS })
+    }
+
+    /// Who ended the action also ended its reservation, in the same append: the treasury refuses to end it again
+    /// before the store can tell that the action has moved on.
+    async fn ended_by_other(&self, seen: &ActionStatus, refusal: Refusal) -> Result<ActionState, GateError> {
+        match self.status(seen.action.id()).await? {
+            Some(status) if status.version != seen.version => Ok(status.state),
+            _ => Err(refusal.into()),
+        }
     }
 }
 

@@ -47,7 +47,8 @@ impl Budgets {
         let purse = self.purses.entry(purse_of(budget)).or_default();
         match purse.get_mut(&budget.name) {
             None => {
-                let state = State { budget: budget.clone(), usage: Usage::new(budget.period), since: self.next };
+                let state =
+                    State { budget: budget.clone(), usage: Usage::new(budget.period), since: self.next };
                 purse.insert(budget.name.clone(), state);
                 Ok(Some(BudgetUndo::Remove(budget.clone())))
             }
@@ -108,13 +109,7 @@ impl Budgets {
     }
 
     /// Takes `back` of a spending out of all budgets that it was counted against.
-    pub(super) fn refund(
-        &mut self,
-        agent: &AgentId,
-        key: SpendKey,
-        back: Money,
-        undo: &mut Vec<BudgetUndo>,
-    ) {
+    pub(super) fn refund(&mut self, agent: &AgentId, key: SpendKey, back: Money, undo: &mut Vec<BudgetUndo>) {
         let purse = (agent.clone(), back.currency());
         let Some(states) = self.purses.get_mut(&purse) else { return };
         for (name, state) in states.iter_mut().filter(|(_, state)| state.since <= key.number) {

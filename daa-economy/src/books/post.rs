@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use daa_core::amount::{Amount, Currency, Money};
 use daa_core::id::{AccountId, TransferId};
 
-use super::budgets::Budgets;
 use super::undo::Undo;
 use super::usage::SpendKey;
 use super::{Books, OpenHold, Slot, money};
@@ -72,7 +71,11 @@ impl Books {
         Ok(())
     }
 
-    pub(super) fn apply_transfer(&mut self, transfer: &Transfer, print: Fingerprint) -> Result<(), Rejection> {
+    pub(super) fn apply_transfer(
+        &mut self,
+        transfer: &Transfer,
+        print: Fingerprint,
+    ) -> Result<(), Rejection> {
         let Transfer { id, from, to, money, .. } = transfer;
         let (from, to) = self.legs(id, from, to, *money)?;
         self.check_unused(print, id)?;
@@ -141,7 +144,7 @@ impl Books {
     fn refund(&mut self, open: &OpenHold, back: Money) {
         let (Some(spending), Some(key)) = (&open.hold.spending, open.spent) else { return };
         let mut undo = Vec::new();
-        Budgets::refund(&mut self.budgets, &spending.agent, key, back, &mut undo);
+        self.budgets.refund(&spending.agent, key, back, &mut undo);
         self.undo.extend(undo.into_iter().map(Undo::Budget));
     }
 
@@ -174,7 +177,7 @@ impl Books {
 
     fn check_available(&self, from: usize, needed: Money) -> Result<(), Rejection> {
         let Some(slot) = self.accounts.get(from) else { return Ok(()) };
-        let available = slot.balance().available();
+        let available = slot.available();
         if slot.account.kind == AccountKind::Issuance || available >= needed.amount() {
             return Ok(());
         }

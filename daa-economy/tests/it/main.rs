@@ -2,6 +2,7 @@
 
 mod books;
 mod crash;
+mod encoding;
 mod gate;
 mod rewards;
 mod support;

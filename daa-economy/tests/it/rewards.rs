@@ -73,7 +73,10 @@ async fn a_stake_is_locked_slashed_with_evidence_and_the_rest_released() {
     let stakes = Stakes::new(ledger.clone(), "slashed".try_into().unwrap(), usd());
     let (run, alice) = (round(0).run, agent("alice"));
     let evidence = Digest::of(b"the poisoned update");
-    assert!(stakes.slash(&round(3), &alice, Slash::All, memo("?"), evidence).await.is_err(), "nothing is locked");
+    assert!(
+        stakes.slash(&round(3), &alice, Slash::All, memo("?"), evidence).await.is_err(),
+        "nothing is locked"
+    );
 
     let amount = Amount::from_units(50);
     assert_eq!(stakes.lock(&run, &alice, amount).await.unwrap(), Applied::Now);

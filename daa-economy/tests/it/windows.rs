@@ -34,8 +34,11 @@ fn spend(id: &str, units: u128, at: u64) -> Command {
 
 fn rich() -> Books {
     let mut books = Books::new();
-    let accounts =
-        [("mint", AccountKind::Issuance), ("agent/alice", AccountKind::Agent), ("fees", AccountKind::Treasury)];
+    let accounts = [
+        ("mint", AccountKind::Issuance),
+        ("agent/alice", AccountKind::Agent),
+        ("fees", AccountKind::Treasury),
+    ];
     for (name, kind) in accounts {
         books.step(Command::Open(account(name, kind))).unwrap();
     }
@@ -177,8 +180,13 @@ fn without_a_budget_nothing_can_be_spent_and_only_from_ones_own_account() {
     assert!(matches!(books.step(spend("a", 1, 0)), Err(Rejection::NoBudget { .. })));
     books.step(Command::SetBudget(budget("all", 10, Period::Total))).unwrap();
     books.step(spend("a", 1, 0)).unwrap();
-    let foreign = Hold::new("x".try_into().unwrap(), "mint".try_into().unwrap(), "fees".try_into().unwrap(), usd().units(1))
-        .with_spending(Spending::new(alice(), Timestamp::EPOCH));
+    let foreign = Hold::new(
+        "x".try_into().unwrap(),
+        "mint".try_into().unwrap(),
+        "fees".try_into().unwrap(),
+        usd().units(1),
+    )
+    .with_spending(Spending::new(alice(), Timestamp::EPOCH));
     assert!(matches!(books.step(Command::Hold(foreign)), Err(Rejection::NotTheAgents { .. })));
 }
 
