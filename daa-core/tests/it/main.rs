@@ -1,0 +1,5 @@
+//! Behaviour of daa-core through its public interface.
+
+mod gate;
+mod gate_crash;
+mod gate_world;
