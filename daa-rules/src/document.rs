@@ -51,6 +51,7 @@ impl Node {
         match self.content {
             Content::Null => "nothing",
             Content::Bool => "a boolean",
+            Content::Integer(..0) => "a negative integer",
             Content::Integer(_) => "an integer",
             Content::Other => "a number or a date",
             Content::Text(_) => "a string",

@@ -93,7 +93,8 @@ impl Indexed {
     fn about(&self, kind: &ActionKind) -> Vec<&Rule> {
         let prefixes = self.lengths.iter().map_while(|&len| kind.as_str().get(..len));
         let prefixed = prefixes.filter_map(|prefix| self.prefixed.get(prefix));
-        let mut ranks: Vec<usize> = self.exact.get(kind).into_iter().chain(prefixed).flatten().copied().collect();
+        let mut ranks: Vec<usize> =
+            self.exact.get(kind).into_iter().chain(prefixed).flatten().copied().collect();
         ranks.sort_unstable();
         let places = ranks.iter().filter_map(|&rank| self.order.get(rank));
         places.filter_map(|&at| self.ruleset.rules().get(at)).collect()
@@ -103,7 +104,8 @@ impl Indexed {
         let mut budget = Budget::new();
         let mut tally = Tally::default();
         for rule in self.about(request.action.kind()) {
-            let holds = rule.condition.as_ref().map_or(Ok(true), |condition| condition.holds(request, &mut budget));
+            let holds =
+                rule.condition.as_ref().map_or(Ok(true), |condition| condition.holds(request, &mut budget));
             match holds {
                 Ok(false) => {}
                 Ok(true) => tally.matched(rule),

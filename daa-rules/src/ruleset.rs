@@ -218,7 +218,8 @@ fn parser(extension: &str) -> Option<fn(&str) -> Result<Node, Misfit>> {
 fn attributes(
     declared: &std::collections::BTreeMap<String, AttributeType>,
 ) -> impl Iterator<Item = Attribute> + use<> {
-    let all: Vec<_> = declared.iter().map(|(name, kind)| Attribute { name: name.clone(), kind: *kind }).collect();
+    let all: Vec<_> =
+        declared.iter().map(|(name, kind)| Attribute { name: name.clone(), kind: *kind }).collect();
     all.into_iter()
 }
 

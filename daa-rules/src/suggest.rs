@@ -1,11 +1,13 @@
 //! "Did you mean": the nearest known name.
 
-/// The name that is at most a third of its length away from `found`, if any; the nearest of them.
+/// The nearest name that begins like `found`, or is at most a third of its length away from it.
 pub(crate) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let found: Vec<char> = found.chars().take(64).flat_map(char::to_lowercase).collect();
     let near = known.into_iter().filter_map(|name| {
         let chars: Vec<char> = name.chars().take(64).flat_map(char::to_lowercase).collect();
-        let distance = distance(&found, &chars);
+        let begins =
+            chars.len() >= 3 && (found.starts_with(&chars) || chars.starts_with(&found) && found.len() >= 3);
+        let distance = if begins && found != chars { 1 } else { distance(&found, &chars) };
         (distance <= chars.len().max(found.len()).div_ceil(3)).then_some((distance, name))
     });
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name.to_owned())
@@ -39,6 +41,7 @@ mod tests {
     fn finds_slips_and_leaves_strangers_alone() {
         assert_eq!(nearest("pramas", ["id", "params", "cost"]), Some("params".to_owned()));
         assert_eq!(nearest("Permitt", ["permit", "deny"]), Some("permit".to_owned()));
+        assert_eq!(nearest("integer", ["int", "list"]), Some("int".to_owned()));
         assert_eq!(nearest("balance", ["id", "params", "cost"]), None);
     }
 }

@@ -1,7 +1,8 @@
 //! The gate: the only maker of [`Authorized`].
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -155,6 +156,36 @@ pub struct Gate {
     policy: Arc<dyn Policy>,
     treasury: Arc<dyn Treasury>,
     permit_ttl: Duration,
+    in_flight: InFlight,
+}
+
+/// The actions that this gate and its clones are performing or reconciling.
+///
+/// The journal alone cannot tell an attempt that is under way from one whose performer is gone: reconciling the
+/// former would find no effect yet, and repeat it.
+#[derive(Clone, Debug, Default)]
+struct InFlight(Arc<Mutex<HashSet<ActionId>>>);
+
+/// Keeps others away from an action until it is dropped.
+struct Flight {
+    all: InFlight,
+    id: ActionId,
+}
+
+impl InFlight {
+    fn begin(&self, id: &ActionId) -> Result<Flight, GateError> {
+        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        if fresh {
+            return Ok(Flight { all: self.clone(), id: id.clone() });
+        }
+        Err(GateError::IdUsed { id: id.clone() })
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
 }
 
 /// Puts a [`Gate`] together.
@@ -222,6 +253,7 @@ impl Gate {
                 policy: Arc::new(DenyAll),
                 treasury: Arc::new(NoSpending),
                 permit_ttl: Duration::from_secs(60),
+                in_flight: InFlight::default(),
             },
         }
     }
@@ -254,12 +286,14 @@ impl Gate {
     /// # Cancel safety
     /// As [`Self::submit`].
     pub async fn perform(&self, permit: Permit, executor: &dyn Executor) -> Result<Performed, GateError> {
+        let _flight = self.in_flight.begin(permit.action().id())?;
         self.resume(permit.status, executor).await
     }
 
     /// Asks for permission and performs the action at once. Safe to repeat: an action that already took effect
     /// returns its recorded outcome, one that was interrupted is reconciled first, one that was withheld stays
-    /// withheld. So a restarted program may simply submit its actions again.
+    /// withheld. So a restarted program may simply submit its actions again. While another call on this gate or
+    /// a clone of it performs the same id, the answer is [`GateError::IdUsed`].
     ///
     /// # Errors
     /// [`GateError`], which says whether an effect may have taken place.
@@ -273,6 +307,7 @@ impl Gate {
         context: Context,
         executor: &dyn Executor,
     ) -> Result<Performed, GateError> {
+        let _flight = self.in_flight.begin(action.id())?;
         match self.open(action, context, Attempt::Now).await? {
             Opened::Fresh(status) => self.run(status, executor).await,
             Opened::Exists(status) => self.resume(status, executor).await,
@@ -309,14 +344,16 @@ impl Gate {
     /// outcome is reconciled through the executor and never repeated. Returns where the action stands then; it
     /// is still open only when the executor cannot tell what became of it.
     ///
-    /// Must not be called while the action is being performed.
+    /// Must not be called while another process performs the action. While this one does, through this gate or a
+    /// clone of it, the answer is [`GateError::IdUsed`].
     ///
     /// # Errors
-    /// [`GateError`] when the store is not available or the action was never asked for.
+    /// [`GateError`] when the store is not available, the action was never asked for or is being performed.
     ///
     /// # Cancel safety
     /// Safe; call it again.
     pub async fn reconcile(&self, id: &ActionId, executor: &dyn Executor) -> Result<ActionStatus, GateError> {
+        let _flight = self.in_flight.begin(id)?;
         let status = self.status(id).await?.ok_or_else(|| GateError::Unknown { id: id.clone() })?;
         match status.state {
             ActionState::Permitted => {
@@ -531,13 +568,15 @@ impl Gate {
                 (None, _) | (_, Settlement::Keep) => None,
                 (Some(reservation), settlement) => {
                     let mut change = self.treasury.begin().await?;
-                    let settled = match settlement {
+                    let done = match settlement {
                         Settlement::Spend(cost) => change.settle(reservation, *cost, now),
                         Settlement::GiveBack | Settlement::Keep => change.release(reservation, now),
                     };
-                    if let Err(refusal) = settled {
+                    if let Err(refusal) = done {
+                        // Whoever ended the action first has ended its reservation too.
                         drop(change);
-                        return self.ended_by_other(&status, refusal).await.map(Some);
+                        let ended = self.status(status.action.id()).await?.map(|status| status.state);
+                        return ended.filter(|state| !state.is_open()).map(Some).ok_or(refusal.into());
                     }
                     Some(change)
                 }
@@ -554,15 +593,6 @@ impl Gate {
             }
         }
         Err(GateError::Contended { tries: MAX_CONFLICTS })
-    }
-
-    /// Who ended the action also ended its reservation, in the same append: the treasury refuses to end it again
-    /// before the store can tell that the action has moved on.
-    async fn ended_by_other(&self, seen: &ActionStatus, refusal: Refusal) -> Result<ActionState, GateError> {
-        match self.status(seen.action.id()).await? {
-            Some(status) if status.version != seen.version => Ok(status.state),
-            _ => Err(refusal.into()),
-        }
     }
 }
 

@@ -37,7 +37,8 @@ pub trait Treasury: Send + Sync + fmt::Debug {
 /// A change to the books that is being prepared; nothing of it counts before [`Self::confirm`].
 pub trait TreasuryChange: Send + fmt::Debug {
     /// Holds the action's `max_cost` of its actor, within the actor's funds and budgets. An action without a
-    /// cost is never brought here.
+    /// cost is never brought here. An action that is submitted again is brought here again; the gate then drops
+    /// the change, or never records the refusal, because the action's own stream exists.
     ///
     /// # Errors
     /// [`Refusal`] when funds or budget do not cover it.

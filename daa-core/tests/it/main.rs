@@ -1,4 +1,7 @@
-//! Tests of daa-core through its public face.
+//! Behaviour of daa-core through its public interface.
 
+mod gate;
+mod gate_crash;
+mod gate_world;
 mod memory_artifacts;
 mod memory_events;

@@ -47,8 +47,16 @@ fn syntax(text: &str, errors: &ParseErrors) -> ConditionError {
     let before: usize = text.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
     let column = usize::try_from(column).unwrap_or_default().saturating_sub(1);
     let index = (before + column).min(text.chars().count());
+    if first.msg.contains("Recursion limit") {
+        return fail(0, Problem::Limit { what: "levels of nesting in a condition", limit: Limits::DEPTH });
+    }
     let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
-    fail(index, Problem::Expression { message: message.replace("<EOF>", "the end").replace('\n', " ") })
+    let mut message = message.replace("<EOF>", "the end").replace('\n', " ");
+    // The parser lists everything that an operand can begin with.
+    if let Some((found, _)) = message.split_once(" expecting {'[', '{', '('") {
+        message = format!("{found}, expected a value");
+    }
+    fail(index, Problem::Expression { message })
 }
 
 /// The type of an expression that can be nothing but that, and is not bool.
@@ -58,14 +66,15 @@ const fn never_bool(root: &Expression) -> Option<&'static str> {
         Expression::Int(_) | Expression::UInt(_) | Expression::Double(_) | Expression::Negate(_) => {
             Some("a number")
         }
-        Expression::Text(_) | Expression::Action(ActionField::Id | ActionField::Kind | ActionField::Actor) => {
-            Some("a string")
-        }
+        Expression::Text(_)
+        | Expression::Action(ActionField::Id | ActionField::Kind | ActionField::Actor) => Some("a string"),
         Expression::Money(_) | Expression::Action(ActionField::Cost) => Some("money"),
         Expression::List(_) => Some("a list"),
         Expression::Binary(operator, ..) => match operator {
             Operator::Add => Some("a sum"),
-            Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => Some("a number"),
+            Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => {
+                Some("a number")
+            }
             _ => None,
         },
         Expression::Call(function, _) => match function {
@@ -137,7 +146,9 @@ impl Compiler<'_> {
             LiteralValue::Double(double) => Expression::Double(**double),
             LiteralValue::String(text) => Expression::Text(text.inner().to_owned()),
             LiteralValue::Null => Expression::Null,
-            LiteralValue::Bytes(_) => return Err(self.unsupported(expression, "a byte string", "use a string")),
+            LiteralValue::Bytes(_) => {
+                return Err(self.unsupported(expression, "a byte string", "use a string"));
+            }
         })
     }
 
@@ -296,7 +307,13 @@ impl Compiler<'_> {
         }
     }
 
-    fn function(&mut self, expression: &IdedExpr, name: &str, arguments: &[&IdedExpr], depth: usize) -> Compiled {
+    fn function(
+        &mut self,
+        expression: &IdedExpr,
+        name: &str,
+        arguments: &[&IdedExpr],
+        depth: usize,
+    ) -> Compiled {
         let Some(function) = Function::find(name, arguments.len()) else {
             let known = Function::NAMES.contains(&name);
             let instead = match nearest(name, Function::NAMES) {

@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn reads_only_plain_amounts_with_a_currency() {
-        for bad in ["", "1", "1 ", " 1 USD", "1. USD", ".5 USD", "-1 USD", "1e3 USD", "1 U$D", "1  USD", "1 USD "] {
+        for bad in
+            ["", "1", "1 ", " 1 USD", "1. USD", ".5 USD", "-1 USD", "1e3 USD", "1 U$D", "1  USD", "1 USD "]
+        {
             assert_eq!(Decimal::parse(bad), None, "{bad:?}");
         }
         assert_eq!(Decimal::parse(&format!("1.{} USD", "0".repeat(39))), None);

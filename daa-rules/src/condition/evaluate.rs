@@ -89,7 +89,11 @@ impl Budget {
 type Evaluated<'a> = Result<Value<'a>, Indeterminate>;
 
 /// Whether a condition holds.
-pub(crate) fn holds(root: &Expression, request: &Request<'_>, budget: &mut Budget) -> Result<bool, Indeterminate> {
+pub(crate) fn holds(
+    root: &Expression,
+    request: &Request<'_>,
+    budget: &mut Budget,
+) -> Result<bool, Indeterminate> {
     budget.begin()?;
     let mut walk = Walk { request, budget, locals: Vec::new() };
     let value = walk.value(root);

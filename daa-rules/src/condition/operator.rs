@@ -134,7 +134,9 @@ pub(super) fn index<'a>(of: &Value<'a>, index: &Value<'a>) -> Evaluated<'a> {
 }
 
 /// What a macro walks over: the elements of a list, the keys of a map.
-pub(super) fn items<'a>(range: &Value<'a>) -> Result<Box<dyn Iterator<Item = Value<'a>> + 'a>, Indeterminate> {
+pub(super) fn items<'a>(
+    range: &Value<'a>,
+) -> Result<Box<dyn Iterator<Item = Value<'a>> + 'a>, Indeterminate> {
     match range {
         Value::List(list) => {
             let list = list.clone();

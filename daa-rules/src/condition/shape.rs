@@ -18,7 +18,13 @@ pub(crate) fn check(text: &str) -> Result<(), ConditionError> {
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        run = if matches!(char, '!' | '-' | '?') { run + 1 } else if char.is_whitespace() { run } else { 0 };
+        run = if matches!(char, '!' | '-' | '?') {
+            run + 1
+        } else if char.is_whitespace() {
+            run
+        } else {
+            0
+        };
         let in_word = char.is_alphanumeric() || matches!(char, '_' | '"' | '\'');
         if !char.is_whitespace() && !(in_word && word) {
             tokens += 1;

@@ -186,7 +186,10 @@ mod tests {
     fn compares_integers_and_floats_without_rounding() {
         let big = Value::Int((1 << 53) + 1);
         assert_eq!(big.order(&Value::Double(9_007_199_254_740_992.0)), Some(Ordering::Greater));
-        assert_eq!(Value::UInt(u64::MAX).order(&Value::Double(18_446_744_073_709_551_616.0)), Some(Ordering::Less));
+        assert_eq!(
+            Value::UInt(u64::MAX).order(&Value::Double(18_446_744_073_709_551_616.0)),
+            Some(Ordering::Less)
+        );
         assert_eq!(Value::Int(-1).order(&Value::Double(-0.5)), Some(Ordering::Less));
         assert_eq!(Value::Int(1).order(&Value::Double(1.5)), Some(Ordering::Less));
         assert_eq!(Value::Double(1.5).order(&Value::Int(1)), Some(Ordering::Greater));

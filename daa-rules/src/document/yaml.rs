@@ -48,7 +48,11 @@ impl<'s, I: Iterator<Item = Item<'s>>> Reader<'s, I> {
 
     fn expect(&mut self, wanted: impl Fn(&Event<'s>) -> bool) -> Result<(), Misfit> {
         let (event, span) = self.next()?;
-        if wanted(&event) { Ok(()) } else { Err(self.misfit(&span.start, "something else was expected here")) }
+        if wanted(&event) {
+            Ok(())
+        } else {
+            Err(self.misfit(&span.start, "something else was expected here"))
+        }
     }
 
     fn peek_is(&mut self, wanted: impl Fn(&Event<'s>) -> bool) -> bool {

@@ -23,7 +23,8 @@ pub(super) fn ruleset(source: &str, root: &Node) -> Result<Ruleset, Misfit> {
         Some(node) => limited(node, node.text("name")?, "bytes in a name", 200)?.to_owned(),
         None => "rules".to_owned(),
     };
-    let version = find(entries, "version").map(|node| node.unsigned("version")).transpose()?.unwrap_or_default();
+    let version =
+        find(entries, "version").map(|node| node.unsigned("version")).transpose()?.unwrap_or_default();
     let attributes = |key| find(entries, key).map(|node| declared(node, key)).transpose();
     let context = attributes("context")?.unwrap_or_default();
     let schema = Schema { context, params: attributes("params")? };
@@ -124,7 +125,8 @@ fn rule(source: &str, node: &Node, index: usize, schema: &Schema) -> Result<(Rul
         }
         None => None,
     };
-    let priority = find(entries, "priority").map(|node| node.integer("priority")).transpose()?.unwrap_or_default();
+    let priority =
+        find(entries, "priority").map(|node| node.integer("priority")).transpose()?.unwrap_or_default();
     let (when, condition) = match find(entries, "when") {
         Some(node) => {
             let text = node.text("when")?;

@@ -1,0 +1,140 @@
+//! A hostile ruleset is refused, or at worst denies; it neither hangs nor exhausts the process.
+
+use std::time::{Duration, Instant};
+
+use daa_core::action::{Context, Decision, Policy, Request};
+use daa_core::clock::Timestamp;
+use daa_rules::{Limits, RulesEngine, Ruleset};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::{decide, deny, free_action, payment, permit_when};
+
+fn refusal(condition: &str) -> String {
+    Ruleset::from_toml(&permit_when(condition)).unwrap_err().to_string()
+}
+
+#[test]
+fn conditions_that_are_too_long_too_deep_or_too_large_are_refused() {
+    let nesting = "levels of nesting in a condition: at most 48 are allowed";
+    let nodes = "operators and names in a condition: at most 512 are allowed";
+    for (condition, expected) in [
+        (" ".repeat(4097), "bytes in a condition: at most 4096 are allowed"),
+        ("(".repeat(2000), nesting),
+        (format!("{}1{}", "[".repeat(1000), "]".repeat(1000)), nesting),
+        ("!".repeat(4000), nesting),
+        ("- ".repeat(2000), nesting),
+        (format!("1{} == 1", "+1".repeat(400)), nesting),
+        (format!("action.params{}", ".a".repeat(400)), nesting),
+        (format!("{}true", "true ? true : ".repeat(120)), nesting),
+        (vec!["true"; 600].join("&&"), nodes),
+    ] {
+        let found = refusal(&condition);
+        assert!(found.ends_with(expected), "{found} for {}", condition.chars().take(40).collect::<String>());
+    }
+}
+
+#[test]
+fn what_is_too_much_in_a_ruleset_is_refused() {
+    let rule = "[[rule]]\non='a'\neffect='permit'\n";
+    assert_eq!(Ruleset::from_toml(&rule.repeat(Limits::RULES)).unwrap().rules().len(), Limits::RULES);
+    let found = Ruleset::from_toml(&rule.repeat(Limits::RULES + 1)).unwrap_err().to_string();
+    assert_eq!(found, "line 30001, column 1: rules in a ruleset: at most 10000 are allowed");
+    let found = Ruleset::from_toml(&format!("{rule}reason='{}'", "x".repeat(1001))).unwrap_err().to_string();
+    assert_eq!(found, "line 4, column 8: bytes in a reason: at most 1000 are allowed");
+    let many: String = (0..1001).map(|n| format!("a{n} = 'int'\n")).collect();
+    let found = Ruleset::from_toml(&format!("[context]\n{many}")).unwrap_err().to_string();
+    assert_eq!(found, "line 1002, column 1: declared attributes: at most 1000 are allowed");
+    assert!(Ruleset::from_toml(&"#".repeat(Limits::SOURCE + 1)).is_err());
+    assert!(Ruleset::from_toml(&format!("a={}", "[".repeat(100_000))).is_err());
+    #[cfg(feature = "yaml")]
+    assert!(Ruleset::from_yaml(&format!("a: {}", "[".repeat(100_000))).is_err());
+}
+
+#[test]
+fn loops_end_at_the_step_limit() {
+    let items: Vec<i64> = (0..8_000).collect();
+    let action = free_action("payment.send", json!({ "l": items }));
+    let why =
+        "no rule permits payment.send; rule rule-1 (permit) is indeterminate: it takes more than 10000 steps";
+    for condition in [
+        "action.params.l.all(a, action.params.l.all(b, action.params.l.all(c, a + b + c >= 0)))",
+        "action.params.l.map(a, a) == action.params.l",
+        // Neither operator nor macro absorbs the limit.
+        "action.params.l.all(a, a >= 0) || true",
+        "!(action.params.l.all(a, a >= 0) && false)",
+        "[1].exists(x, action.params.l.all(a, a >= 0)) || true",
+    ] {
+        let start = Instant::now();
+        assert_eq!(
+            decide(&permit_when(condition), &action, &Context::new()).decision,
+            deny(why),
+            "{condition}"
+        );
+        assert!(start.elapsed() < Duration::from_secs(2), "{condition} took {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn text_cannot_grow_without_bound() {
+    let action = free_action("payment.send", json!({ "t": "x".repeat(60_000) }));
+    let condition = "[action.params.t].map(a, a + a)[0] == \"\"";
+    let why = "no rule permits payment.send; rule rule-1 (permit) is indeterminate: it builds more than 65536 bytes or elements";
+    assert_eq!(decide(&permit_when(condition), &action, &Context::new()).decision, deny(why));
+    // Sharing makes the value small and its comparison exponential: the steps end it.
+    let doubled = (0..20).fold("[1]".to_owned(), |list, n| format!("{list}.map(v{n}, [v{n}, v{n}])"));
+    let condition = format!("{doubled} == {doubled}");
+    let refused = Ruleset::from_toml(&permit_when(&condition));
+    if refused.is_ok() {
+        assert_ne!(decide(&permit_when(&condition), &action, &Context::new()).decision, Decision::Permit);
+    }
+}
+
+#[test]
+fn a_decision_over_many_costly_rules_ends() {
+    let items: Vec<i64> = (0..8_000).collect();
+    let action = free_action("payment.send", json!({ "l": items }));
+    let costly = permit_when("action.params.l.all(a, a >= 0)").repeat(2_000);
+    let engine = RulesEngine::new(Ruleset::from_toml(&costly).unwrap());
+    let start = Instant::now();
+    let verdict = engine.decide(&Request::new(&action, &Context::new(), Timestamp::EPOCH));
+    assert!(start.elapsed() < Duration::from_secs(5), "took {:?}", start.elapsed());
+    let Decision::Deny { reason } = verdict.decision else { panic!("it is denied") };
+    assert!(reason.len() < 1_000, "{reason}");
+}
+
+#[test]
+fn a_deny_that_is_not_reached_denies() {
+    let items: Vec<i64> = (0..8_000).collect();
+    let action = free_action("payment.send", json!({ "l": items }));
+    let costly = permit_when("action.params.l.all(a, a >= 0)").repeat(60);
+    let rules = format!(
+        "{costly}[[rule]]\nid='p'\non='*'\neffect='permit'\n[[rule]]\nid='d'\non='*'\neffect='deny'\nwhen='false'\n"
+    );
+    let why = "rule d (deny) is indeterminate: the rules before it took all 500000 steps of the decision";
+    assert_eq!(decide(&rules, &action, &Context::new()).decision, deny(why));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in ".{0,200}", condition in "[a-z0-9 .()\\[\\]{}<>=!&|?:+*/%\"'-]{0,60}") {
+        let _ = Ruleset::from_toml(&text);
+        let _ = Ruleset::from_toml(&permit_when(&condition));
+        #[cfg(feature = "yaml")]
+        let _ = Ruleset::from_yaml(&text);
+    }
+
+    #[test]
+    fn no_condition_makes_the_engine_panic(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "action.params.n", "action.cost", "action.params", "1", "-1", "1.5", "2u", "\"a\"", "[1, 2]", "null",
+            "true", "==", "<", "&&", "||", "+", "-", "*", "/", "%", "in", "!", "(", ")", "?", ":", ".size()",
+            ".map(x, x)", ".all(x, x == 1)", "[0]", "9223372036854775807", "-9223372036854775808", "money(\"1 USDC\")",
+        ]), 1..12)
+    ) {
+        if let Ok(ruleset) = Ruleset::from_toml(&permit_when(&parts.join(" "))) {
+            let engine = RulesEngine::new(ruleset);
+            engine.decide(&Request::new(&payment(), &Context::new(), Timestamp::EPOCH));
+        }
+    }
+}
