@@ -6,9 +6,7 @@ use daa_core::clock::{ManualClock, Timestamp};
 use daa_core::resilience::{Breaker, BreakerPhase, BreakerPolicy, ExecutorExt, Observation, Ticket};
 use proptest::prelude::*;
 
-use super::support::{
-    Scripted, Slow, cause, done, gate, interrupted, rejected, start, submit, unavailable,
-};
+use super::support::{Scripted, Slow, cause, done, gate, interrupted, rejected, start, submit, unavailable};
 
 const OPEN_FOR: Duration = Duration::from_millis(100);
 

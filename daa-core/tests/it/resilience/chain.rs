@@ -37,7 +37,8 @@ async fn a_retry_waits_until_the_open_circuit_lets_a_trial_through() {
 
 #[tokio::test]
 async fn reconciliation_and_compensation_reach_the_executor_through_every_wrapper() {
-    let executor = Scripted::default().with_reconciled(Reconciled::NotFound).with_compensation(action("undo"));
+    let executor =
+        Scripted::default().with_reconciled(Reconciled::NotFound).with_compensation(action("undo"));
     let wrapped = chain(executor, &ManualClock::default());
     assert_eq!(wrapped.reconcile(&action("a")).await.unwrap(), Reconciled::NotFound);
     assert_eq!(wrapped.compensation(&action("a"), &Outcome::default()), Some(action("undo")));

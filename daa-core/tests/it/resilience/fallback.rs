@@ -9,7 +9,8 @@ use super::support::{Scripted, action, cause, done, gate, interrupted, rejected,
 #[tokio::test]
 async fn falls_back_when_nothing_happened() {
     let gate = gate(&ManualClock::default());
-    let (primary, fallback) = (Scripted::new([unavailable(), rejected()]), Scripted::new([done("b"), done("b")]));
+    let (primary, fallback) =
+        (Scripted::new([unavailable(), rejected()]), Scripted::new([done("b"), done("b")]));
     let wrapped = primary.with_fallback(fallback);
     for id in [1, 2] {
         assert_eq!(submit(&gate, id, &wrapped).await.unwrap().outcome.output, "b");

@@ -13,7 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn refuses_beyond_the_rate_and_says_when_to_come_back() {
     let (clock, executor) = (ManualClock::default(), Arc::new(Scripted::default()));
     let gate = gate(&clock);
-    let wrapped = executor.clone().rate_limited(RatePolicy::new(10, SECOND).with_burst(2), Arc::new(clock.clone()));
+    let wrapped =
+        executor.clone().rate_limited(RatePolicy::new(10, SECOND).with_burst(2), Arc::new(clock.clone()));
     submit(&gate, 1, &wrapped).await.unwrap();
     submit(&gate, 2, &wrapped).await.unwrap();
     let refused = cause(submit(&gate, 3, &wrapped).await);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use daa_core::action::{
-    Action, Authorized, Context, Decision, ExecuteError, Executor, Gate, GateError, Outcome, Performed, Policy,
-    Reconciled, Request, Verdict,
+    Action, Authorized, Context, Decision, ExecuteError, Executor, Gate, GateError, Outcome, Performed,
+    Policy, Reconciled, Request, Verdict,
 };
 use daa_core::clock::ManualClock;
 use daa_core::digest::Digest;
@@ -46,7 +46,11 @@ pub(crate) async fn submit(
 pub(crate) type Running = JoinHandle<Result<Performed, GateError>>;
 
 /// Submits in the background, and returns when the action waits for something.
-pub(crate) async fn start(gate: &Gate, id: impl ToString, executor: &Arc<impl Executor + 'static>) -> Running {
+pub(crate) async fn start(
+    gate: &Gate,
+    id: impl ToString,
+    executor: &Arc<impl Executor + 'static>,
+) -> Running {
     let (gate, id, executor) = (gate.clone(), id.to_string(), executor.clone());
     let running = tokio::spawn(async move { submit(&gate, id, &*executor).await });
     idle().await;
