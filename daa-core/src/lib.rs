@@ -24,6 +24,10 @@ pub mod digest;
 pub mod event;
 pub mod fault;
 pub mod id;
+#[cfg(feature = "runtime")]
+pub mod orchestrator;
+#[cfg(feature = "runtime")]
+pub mod plugin;
 pub mod resilience;
 pub mod seed;
 pub mod shutdown;

@@ -66,7 +66,8 @@ pub trait EventBus: Send + Sync + fmt::Debug {
     /// [`BusError::NotARequest`] when it asked for no reply; otherwise as [`Self::publish`]. That the asker has
     /// gone is not an error.
     async fn reply(&self, request: &Message, payload: Bytes) -> Result<(), BusError> {
-        let topic = request.reply_to().ok_or_else(|| BusError::NotARequest { topic: request.topic().clone() })?;
+        let topic =
+            request.reply_to().ok_or_else(|| BusError::NotARequest { topic: request.topic().clone() })?;
         let _ = self.publish(Message::new(topic.clone(), payload)).await?;
         Ok(())
     }
@@ -75,7 +76,11 @@ pub trait EventBus: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`BusError`] when they cannot be listed.
-    async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> Result<Vec<DeadLetter>, BusError>;
+    async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BusError>;
 
     /// Puts a dead letter back into the queue that it came from, with all its attempts before it again.
     ///

@@ -171,7 +171,8 @@ impl EventBus for InProcessBus {
         let number = self.shared.inboxes.fetch_add(1, Ordering::Relaxed);
         let Ok(inbox) = Topic::new(format!("_inbox.{number}")) else { return Err(BusError::Closed) };
         // One reply is enough; later ones find no room.
-        let options = SubscribeOptions::new((&inbox).into()).with_capacity(1).with_overflow(Overflow::DropNewest);
+        let options =
+            SubscribeOptions::new((&inbox).into()).with_capacity(1).with_overflow(Overflow::DropNewest);
         let mut replies = self.subscriber(self.join(options)?);
         let request = Message::new(topic.clone(), payload).with_reply_to(inbox);
         let asked = async {
@@ -186,7 +187,11 @@ impl EventBus for InProcessBus {
         within(&*self.shared.clock, limit, asked).await.unwrap_or(Err(BusError::NoReply { topic, limit }))
     }
 
-    async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> Result<Vec<DeadLetter>, BusError> {
+    async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, BusError> {
         Ok(lock(&self.shared.dead).list(after, limit))
     }
 

@@ -109,7 +109,8 @@ async fn every_subscription_gets_each_matching_message(bus: &dyn EventBus) {
 async fn one_member_of_each_group_gets_a_message(bus: &dyn EventBus) {
     let red = options("work.>").with_group("red".parse().unwrap());
     let blue = options("work.>").with_group("blue".parse().unwrap());
-    let (mut red_1, mut red_2) = (bus.subscribe(red.clone()).await.unwrap(), bus.subscribe(red).await.unwrap());
+    let (mut red_1, mut red_2) =
+        (bus.subscribe(red.clone()).await.unwrap(), bus.subscribe(red).await.unwrap());
     let mut blue = bus.subscribe(blue).await.unwrap();
     for number in 0..10 {
         publish(bus, "work.item", &number.to_string()).await;

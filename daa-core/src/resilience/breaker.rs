@@ -84,9 +84,18 @@ pub enum BreakerPhase {
 #[derive(Debug)]
 enum State {
     /// The latest calls, at most a window of them; `true` is a failure.
-    Closed { recent: VecDeque<bool>, failures: u32 },
-    Open { until: Timestamp },
-    HalfOpen { until: Timestamp, admitted: u32, succeeded: u32 },
+    Closed {
+        recent: VecDeque<bool>,
+        failures: u32,
+    },
+    Open {
+        until: Timestamp,
+    },
+    HalfOpen {
+        until: Timestamp,
+        admitted: u32,
+        succeeded: u32,
+    },
 }
 
 impl State {
@@ -164,7 +173,8 @@ impl Breaker {
         let next = match &mut self.state {
             State::Closed { recent, failures } => {
                 remember(recent, failures, observation, self.policy.window);
-                (*failures >= self.policy.failures).then_some(State::Open { until: now + self.policy.open_for })
+                (*failures >= self.policy.failures)
+                    .then_some(State::Open { until: now + self.policy.open_for })
             }
             State::Open { .. } => None,
             State::HalfOpen { admitted, succeeded, .. } => match observation {

@@ -12,7 +12,11 @@ use crate::clock::Clock;
 
 /// Runs a future for at most `limit`; `None` when that was not enough. The future is dropped then. One that is
 /// ready at the limit counts as in time.
-pub(crate) async fn within<T>(clock: &dyn Clock, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     let future = std::pin::pin!(future);
     match select(future, clock.sleep(limit)).await {
         Either::Left((output, _)) => Some(output),

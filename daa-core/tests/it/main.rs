@@ -1,7 +1,11 @@
 //! Behaviour of daa-core through its public interface.
 
+mod bus;
 mod gate;
 mod gate_crash;
 mod gate_world;
 mod memory_artifacts;
 mod memory_events;
+mod orchestrator;
+mod plugin;
+mod resilience;
