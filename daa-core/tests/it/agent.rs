@@ -1,0 +1,4 @@
+//! The agent, end to end.
+
+mod cycle;
+mod world;

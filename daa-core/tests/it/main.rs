@@ -1,0 +1,3 @@
+//! The integration tests of daa-core, in one binary.
+
+mod agent;
