@@ -1,4 +1,5 @@
 //! The agent, end to end.
 
+mod crash;
 mod cycle;
 mod world;
