@@ -2,4 +2,6 @@
 
 mod crash;
 mod cycle;
+mod learning;
+mod running;
 mod world;
