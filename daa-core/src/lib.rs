@@ -15,6 +15,7 @@
 )]
 
 pub mod action;
+pub mod agent;
 pub mod amount;
 pub mod artifact;
 #[cfg(feature = "runtime")]

@@ -1,5 +1,6 @@
 //! Behaviour of daa-core through its public interface.
 
+mod agent;
 mod bus;
 mod gate;
 mod gate_crash;

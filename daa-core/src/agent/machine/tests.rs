@@ -1,0 +1,260 @@
+//! The laws of the machine, whatever happens to it: driven by a tape of arbitrary bytes.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::agent::adapt::WEIGHTS;
+use crate::agent::lapse::Cause;
+use crate::agent::plan::{Expectation, PlannedAction};
+use crate::id::{ActionKind, StrategyName};
+
+/// Arbitrary choices; zeros when the tape has run out.
+struct Tape(std::vec::IntoIter<u8>);
+
+impl Tape {
+    fn pick(&mut self, of: u8) -> u8 {
+        self.0.next().unwrap_or_default() % of
+    }
+
+    fn number(&mut self) -> f64 {
+        match self.pick(9) {
+            0 => f64::NAN,
+            1 => f64::INFINITY,
+            2 => -1e300,
+            _ => f64::from(self.pick(64)) / 16.0 - 1.0,
+        }
+    }
+}
+
+fn metric(name: &str) -> MetricName {
+    MetricName::new(name).unwrap()
+}
+
+fn config() -> Arc<Config> {
+    Arc::new(Config {
+        agent: AgentId::new("a").unwrap(),
+        collectors: vec![(metric("x"), Duration::ZERO), (metric("y"), Duration::from_millis(3))],
+        thresholds: vec![Threshold::above("x", 1.0, 0.5).unwrap(), Threshold::below("y", 0.0, 0.2).unwrap()],
+        parameters: vec![Parameter::new("p", 0.5, 0.0, 1.0, 0.25).unwrap()].into(),
+        snapshot_every: 3,
+    })
+}
+
+fn lapse(part: Part, tape: &mut Tape) -> Lapse {
+    let cause = match tape.pick(3) {
+        0 => Cause::Failed("error".to_owned()),
+        1 => Cause::Panicked("panic".to_owned()),
+        _ => Cause::TimedOut(Duration::from_secs(1)),
+    };
+    Lapse::new(part, cause)
+}
+
+fn step(tape: &mut Tape) -> PlannedAction {
+    let step = PlannedAction::new(ActionKind::new("k").unwrap());
+    if tape.pick(3) == 0 { step.with_expectation(Expectation::metric(metric("x"), 1.0, 0.1)) } else { step }
+}
+
+fn adjustment(tape: &mut Tape) -> Adjustment {
+    let strategy = StrategyName::new(format!("s{}", tape.pick(3))).unwrap();
+    match tape.pick(3) {
+        0 => Adjustment::Weight { strategy, weight: tape.number() * 1e3 },
+        1 => Adjustment::Try { parameter: metric("unknown"), value: 1.0, cycles: 1 },
+        _ => Adjustment::Try { parameter: metric("p"), value: tape.number(), cycles: tape.pick(4).into() },
+    }
+}
+
+/// An arbitrary answer to what the machine wants done.
+fn answer(effect: &Effect, now: Timestamp, tape: &mut Tape) -> Option<Input> {
+    Some(match effect {
+        Effect::Collect(due) => {
+            let collections = due.iter().map(|&collector| {
+                let name = metric(["x", "y"][collector]);
+                let result = match tape.pick(4) {
+                    0 => Err(lapse(Part::Collector(name), tape)),
+                    _ => Ok(vec![Observation::new(name, tape.number())]),
+                };
+                Collection { collector, result }
+            });
+            Input::Collected { now, collections: collections.collect() }
+        }
+        Effect::Propose(_) => Input::Proposed { candidates: Vec::new(), lapses: Vec::new() },
+        Effect::Reason(_) => Input::Reasoned(match tape.pick(5) {
+            0 => Err(lapse(Part::Reasoner, tape)),
+            _ => {
+                let count = [0, 1, 2, 5, MAX_STEPS + 1][usize::from(tape.pick(5))];
+                let strategy = StrategyName::new(format!("s{}", tape.pick(3))).unwrap();
+                Ok(Plan::new(strategy, (0..count).map(|_| step(tape)).collect()))
+            }
+        }),
+        Effect::Record(_) => Input::Recorded,
+        Effect::Perform { .. } => Input::Performed(match tape.pick(5) {
+            0 => StepResult::Failed { error: "no".to_owned(), uncertain: tape.pick(2) == 0 },
+            _ => StepResult::Succeeded { outcome: Outcome::new(1) },
+        }),
+        Effect::Undo { .. } => Input::Undone(match tape.pick(3) {
+            0 => UndoResult::Impossible,
+            1 => UndoResult::Failed { error: "no".to_owned() },
+            _ => UndoResult::Undone,
+        }),
+        Effect::Reflect(_) => Input::Reflected(match tape.pick(5) {
+            0 => Err(lapse(Part::Reflector, tape)),
+            _ => Ok(Reflection::new(tape.number())),
+        }),
+        Effect::Adapt(_) => Input::Adapted(match tape.pick(5) {
+            0 => Err(lapse(Part::Adapter, tape)),
+            _ => Ok((0..tape.pick(5)).map(|_| adjustment(tape)).collect()),
+        }),
+        Effect::Announce(_) | Effect::Finish(_) => return None,
+    })
+}
+
+/// The place of an effect in the order of phases.
+fn phase(effect: &Effect, acted: bool) -> u8 {
+    match effect {
+        Effect::Collect(_) if !acted => 0,
+        Effect::Propose(_) => 1,
+        Effect::Reason(_) => 2,
+        Effect::Record(records) => match records.first() {
+            Some(Record::Planned(_)) => 3,
+            Some(Record::RollingBack { .. }) => 5,
+            _ => 10,
+        },
+        Effect::Announce(_) => 3,
+        Effect::Perform { .. } => 4,
+        Effect::Undo { .. } => 6,
+        Effect::Collect(_) => 7,
+        Effect::Reflect(_) => 8,
+        Effect::Adapt(_) => 9,
+        Effect::Finish(_) => 11,
+    }
+}
+
+/// Runs one cycle to its end; returns what went in, what came out, and the report.
+fn run(machine: &mut Machine, now: Timestamp, tape: &mut Tape) -> (Vec<Input>, Vec<Effect>) {
+    let mut inputs = vec![Input::Begin { now }];
+    let mut effects = machine.step(inputs[0].clone());
+    let mut done = 0;
+    while let Some(effect) = effects.get(done) {
+        done += 1;
+        if let Some(input) = answer(effect, now, tape) {
+            inputs.push(input.clone());
+            effects.extend(machine.step(input));
+        }
+        assert!(done < 1_000, "the cycle does not end");
+    }
+    (inputs, effects)
+}
+
+fn check_order(effects: &[Effect]) {
+    assert!(matches!(effects.last(), Some(Effect::Finish(_))), "the cycle did not end");
+    let acted = |index: usize| {
+        effects[..index].iter().any(|effect| matches!(effect, Effect::Perform { .. } | Effect::Record(_)))
+    };
+    let phases: Vec<_> =
+        effects.iter().enumerate().map(|(index, effect)| phase(effect, acted(index))).collect();
+    let announced_last = matches!(effects[effects.len() - 2], Effect::Announce(_));
+    let ordered = &phases[..phases.len() - if announced_last { 2 } else { 1 }];
+    assert!(ordered.is_sorted(), "{phases:?}");
+}
+
+/// Acts only on a durable plan, in its order, and undoes what succeeded, in reverse order.
+fn check_acts(effects: &[Effect], report: &CycleReport) {
+    let performed: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Perform { action, .. } => Some(action.id().clone()),
+            _ => None,
+        })
+        .collect();
+    let undone: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Undo { action, .. } => Some(action.id().clone()),
+            _ => None,
+        })
+        .collect();
+    let planned: Vec<_> = report.steps.iter().map(|step| step.id.clone()).collect();
+    assert_eq!(performed, planned[..performed.len()]);
+    let succeeded = |step: &&StepReport| matches!(step.result, StepResult::Succeeded { .. });
+    let good: Vec<_> = report.steps.iter().filter(succeeded).map(|step| step.id.clone()).collect();
+    if good.len() == planned.len() {
+        assert!(undone.is_empty());
+    } else {
+        assert_eq!(undone, good.into_iter().rev().collect::<Vec<_>>());
+        assert!(report.steps[performed.len()..].iter().all(|step| step.result == StepResult::Skipped));
+    }
+    let plans = effects.iter().position(|effect| phase(effect, true) == 3);
+    let first = effects.iter().position(|effect| matches!(effect, Effect::Perform { .. }));
+    assert!(first.is_none() || plans.is_some_and(|plan| plan < first.unwrap()), "acted without a plan");
+}
+
+proptest! {
+    #[test]
+    fn a_cycle_always_ends_in_order_and_undoes_in_reverse(
+        tape in prop::collection::vec(any::<u8>(), 0..600),
+        cycles in 1_u64..8,
+    ) {
+        let mut tape = Tape(tape.into_iter());
+        let mut machine = Machine::new(config(), AgentState::default());
+        let mut twin = machine.clone();
+        let mut rebuilt = AgentState::default();
+        rebuilt.fit(&config().parameters, &config().thresholds);
+        for cycle in 1..=cycles {
+            let before = machine.state.parameters[&metric("p")];
+            let (inputs, effects) = run(&mut machine, Timestamp::from_millis(cycle), &mut tape);
+            check_order(&effects);
+            let Some(Effect::Finish(report)) = effects.last() else { panic!("checked above") };
+            prop_assert_eq!(report.cycle, cycle);
+            check_acts(&effects, report);
+
+            let replayed: Vec<_> = inputs.into_iter().flat_map(|input| twin.step(input)).collect();
+            // Debug text, because not a number equals nothing.
+            prop_assert_eq!(format!("{replayed:?}"), format!("{effects:?}"), "a replay differs");
+
+            for effect in &effects {
+                if let Effect::Record(records) = effect {
+                    records.iter().for_each(|record| rebuilt.apply(record));
+                }
+            }
+            prop_assert_eq!(&rebuilt, &*machine.state, "what is written adds up to the state");
+
+            let after = machine.state.parameters[&metric("p")];
+            prop_assert!((0.0..=1.0).contains(&after) && (after - before).abs() <= 0.25 + 1e-12);
+            prop_assert!(machine.state.weights.values().all(|weight| WEIGHTS.contains(weight)));
+            prop_assert!(machine.state.recent.iter().all(|score| (0.0..=1.0).contains(score)));
+        }
+    }
+
+    #[test]
+    fn a_machine_rebuilt_after_any_record_performs_the_same_plan(
+        tape in prop::collection::vec(any::<u8>(), 0..200),
+        crash in 0_usize..20,
+    ) {
+        let mut tape = Tape(tape.into_iter());
+        let now = Timestamp::from_millis(1);
+        let mut machine = Machine::new(config(), AgentState::default());
+        let (_, effects) = run(&mut machine, now, &mut tape);
+        let mut state = AgentState::default();
+        state.fit(&config().parameters, &config().thresholds);
+        let written = effects.iter().take(crash).filter_map(|effect| match effect {
+            Effect::Record(records) => Some(records),
+            _ => None,
+        });
+        written.flatten().for_each(|record| state.apply(record));
+        let plan = state.open.clone();
+        let mut rebuilt = Machine::new(config(), state);
+        let (_, again) = run(&mut rebuilt, now, &mut Tape(vec![1; 500].into_iter()));
+        let Some(Effect::Finish(report)) = again.last() else { panic!("the cycle did not end") };
+        prop_assert_eq!(report.resumed, plan.is_some());
+        if let Some(OpenCycle { planned, failed }) = plan {
+            prop_assert!(!again.iter().any(|effect| matches!(effect, Effect::Reason(_))), "planned anew");
+            prop_assert_eq!(report.steps.len(), planned.plan.steps.len());
+            if let Some((step, _)) = failed {
+                let performed = again.iter().filter(|effect| matches!(effect, Effect::Perform { .. })).count();
+                prop_assert!(performed <= step, "went on past the step that failed");
+            }
+        }
+    }
+}
