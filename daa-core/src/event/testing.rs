@@ -46,7 +46,9 @@ pub use self::concurrent::*;
 pub use self::model::*;
 pub use self::read::*;
 pub use self::subscribe::*;
-use super::{Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent, StreamWrite, Version};
+use super::{
+    Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent, StreamWrite, Version,
+};
 use crate::clock::Timestamp;
 use crate::id::{EventKind, StreamId};
 
@@ -115,7 +117,11 @@ fn event(payload: impl Into<Bytes>) -> NewEvent {
 }
 
 fn write(name: &str, expected: ExpectedVersion, payloads: &[&str]) -> StreamWrite {
-    StreamWrite::new(stream(name), expected, payloads.iter().map(|payload| event(payload.to_string())).collect())
+    StreamWrite::new(
+        stream(name),
+        expected,
+        payloads.iter().map(|payload| event(payload.to_string())).collect(),
+    )
 }
 
 fn batch(name: &str, expected: ExpectedVersion, payloads: &[&str]) -> Batch {

@@ -6,8 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use daa_core::event::{
-    AppendError, Appended, Batch, EventStore, PageSize, Position, ReadAll, ReadError, RecordedEvent, Subscription,
-    Version,
+    AppendError, Appended, Batch, EventStore, PageSize, Position, ReadAll, ReadError, RecordedEvent,
+    Subscription, Version,
 };
 use daa_core::id::StreamId;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -104,7 +104,8 @@ impl SqliteEventStore {
             let _alive = alive;
             writer.run(queue);
         };
-        threads.push(thread::Builder::new().name("daa-store-write".to_owned()).spawn(serve).map_err(no_thread)?);
+        threads
+            .push(thread::Builder::new().name("daa-store-write".to_owned()).spawn(serve).map_err(no_thread)?);
         Ok(Self {
             path: path.to_owned(),
             appends: Mutex::new(Some(appends)),

@@ -1,6 +1,10 @@
 //! Tests of daa-store on real files.
 
+mod crash;
+mod damage;
 mod folder_artifacts;
+mod full;
+mod read_only;
 mod refusals;
 mod sqlite_events;
 mod support;
