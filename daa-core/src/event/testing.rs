@@ -86,6 +86,7 @@ macro_rules! event_store_conformance {
             a_closed_store_refuses_everything
             closing_ends_subscriptions
             closing_finishes_what_was_accepted
+            a_future_that_nobody_polls_does_not_delay_closing
         }
     };
     (@tests $fresh:expr; $($behaviour:ident)*) => {$(

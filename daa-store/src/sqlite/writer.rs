@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use daa_core::event::{AppendError, Appended, Batch, Position};
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applier, Refused};
 use super::engine;
+use super::queue::Outlet;
 use crate::lock::DirLock;
 
 /// A group is not made larger than this many events, so that nobody waits long for others.
@@ -56,9 +57,9 @@ impl Writer {
     }
 
     /// Serves the queue until it is closed and empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, queue: &Outlet<Job>) {
         let mut group = Vec::new();
-        while let Some(job) = queue.blocking_recv() {
+        while let Ok(job) = queue.recv() {
             let mut events = job.batch.event_count();
             group.push(job);
             while events < GROUP_EVENTS
@@ -75,7 +76,6 @@ impl Writer {
     fn serve(&mut self, group: &mut Vec<Job>) {
         match self.transact(group) {
             Group::Committed(outcomes) => {
-                self.head.send_replace(self.log.head());
                 for (job, outcome) in group.drain(..).zip(outcomes) {
                     // Nobody waits where the caller dropped its future.
                     let _ = job.answer.send(outcome);
@@ -116,6 +116,7 @@ impl Writer {
         match self.conn.execute_batch("COMMIT") {
             Ok(()) => {
                 self.log.shrink();
+                self.head.send_replace(self.log.head());
                 Group::Committed(outcomes)
             }
             Err(error) if engine::surely_not_committed(&error) => self.roll_back(error),

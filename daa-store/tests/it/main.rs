@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod folder_artifacts;
 mod full;
+mod in_doubt;
 mod read_only;
 mod refusals;
 mod sqlite_events;
