@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct Inlet<T> {
     room: Arc<Semaphore>,
+    bound: u32,
     items: Mutex<Option<Sender<Held<T>>>>,
 }
 
@@ -26,19 +27,19 @@ type Held<T> = (T, OwnedSemaphorePermit);
 #[derive(Debug)]
 pub(super) struct Closed;
 
-pub(super) fn queue<T>(bound: usize) -> (Inlet<T>, Outlet<T>) {
+pub(super) fn queue<T>(bound: u32) -> (Inlet<T>, Outlet<T>) {
     let (sender, receiver) = channel();
-    let room = Arc::new(Semaphore::new(bound.min(Semaphore::MAX_PERMITS)));
-    (Inlet { room, items: Mutex::new(Some(sender)) }, Outlet(receiver))
+    let room = Arc::new(Semaphore::new(bound as usize));
+    (Inlet { room, bound, items: Mutex::new(Some(sender)) }, Outlet(receiver))
 }
 
 impl<T> Inlet<T> {
-    /// Waits for room, and puts the item there.
+    /// Waits for room of this size, at most the whole queue, and puts the item there.
     ///
     /// # Cancel safety
     /// A dropped future has put nothing there, unless it was ready.
-    pub(super) async fn send(&self, item: T) -> Result<(), Closed> {
-        let room = self.room.clone().acquire_owned().await.map_err(|_| Closed)?;
+    pub(super) async fn send(&self, item: T, size: u32) -> Result<(), Closed> {
+        let room = self.room.clone().acquire_many_owned(size.min(self.bound)).await.map_err(|_| Closed)?;
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.as_ref().ok_or(Closed)?.send((item, room)).map_err(|_| Closed)
     }
@@ -73,8 +74,8 @@ mod tests {
     #[test]
     fn a_full_queue_lets_the_next_in_when_one_is_taken() {
         let (inlet, outlet) = queue(1);
-        assert!(matches!(inlet.send(1).now_or_never(), Some(Ok(()))));
-        let mut second = Box::pin(inlet.send(2));
+        assert!(matches!(inlet.send(1, 1).now_or_never(), Some(Ok(()))));
+        let mut second = Box::pin(inlet.send(2, 9));
         assert!((&mut second).now_or_never().is_none());
         assert_eq!(outlet.recv(), Ok(1));
         assert!(matches!((&mut second).now_or_never(), Some(Ok(()))));
@@ -85,13 +86,13 @@ mod tests {
     #[test]
     fn closing_ends_the_queue_although_somebody_waits_for_room() {
         let (inlet, outlet) = queue(1);
-        assert!(matches!(inlet.send(1).now_or_never(), Some(Ok(()))));
-        let mut waiting = Box::pin(inlet.send(2));
+        assert!(matches!(inlet.send(1, 1).now_or_never(), Some(Ok(()))));
+        let mut waiting = Box::pin(inlet.send(2, 9));
         assert!((&mut waiting).now_or_never().is_none());
         inlet.close();
         assert_eq!(outlet.recv(), Ok(1));
         assert_eq!(outlet.recv(), Err(RecvError));
         assert!(matches!(waiting.now_or_never(), Some(Err(Closed))));
-        assert!(matches!(inlet.send(3).now_or_never(), Some(Err(Closed))));
+        assert!(matches!(inlet.send(3, 1).now_or_never(), Some(Err(Closed))));
     }
 }

@@ -15,7 +15,7 @@ use super::read::Reader;
 use crate::lock::DirLock;
 
 /// Reads that wait for a reader; those beyond wait to be let in.
-const QUEUE: usize = 64;
+const QUEUE: u32 = 64;
 
 type Page = Result<Vec<RecordedEvent>, ReadError>;
 
@@ -77,7 +77,7 @@ impl Readers {
 
     async fn ask(&self, range: Range, page: PageSize) -> Page {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Query { range, page, answer }).await.map_err(|_| ReadError::Closed)?;
+        self.queue.send(Query { range, page, answer }, 1).await.map_err(|_| ReadError::Closed)?;
         answered.await.map_err(|gone| ReadError::Unavailable { source: gone.into() })?
     }
 }

@@ -138,7 +138,9 @@ impl EventStore for SqliteEventStore {
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         batch.check()?;
         let (answer, answered) = oneshot::channel();
-        self.appends.send(Job { batch, answer }).await.map_err(|_| AppendError::Closed)?;
+        let job = Job::new(batch, answer);
+        let size = job.megabytes();
+        self.appends.send(job, size).await.map_err(|_| AppendError::Closed)?;
         answered.await.map_err(|gone| AppendError::Unconfirmed { source: gone.into() })?
     }
 

@@ -7,5 +7,6 @@ mod full;
 mod in_doubt;
 mod read_only;
 mod refusals;
+mod small_disk;
 mod sqlite_events;
 mod support;
