@@ -127,7 +127,9 @@ fn examine(path: &Path) -> Result<bool, OpenError> {
     let foreign = |found: String| OpenError::Foreign { path: path.to_owned(), found };
     match fs::read_to_string(path.join(MARKER)) {
         Ok(text) => return parse_marker(path, &text).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return parse_marker(path, "").map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return parse_marker(path, "").map(|()| true);
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(foreign("not a directory".to_owned()));
@@ -156,9 +158,7 @@ fn parse_marker(path: &Path, text: &str) -> Result<(), OpenError> {
     }
     match lines.next().and_then(|line| line.strip_prefix("format ")).and_then(|found| found.parse().ok()) {
         Some(FORMAT) => Ok(()),
-        Some(found) if found > FORMAT => {
-            Err(OpenError::SchemaTooNew { path, found, supported: FORMAT })
-        }
+        Some(found) if found > FORMAT => Err(OpenError::SchemaTooNew { path, found, supported: FORMAT }),
         _ => Err(OpenError::Corrupt { path, detail: "its second line has no known format".to_owned() }),
     }
 }

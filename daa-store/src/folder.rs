@@ -126,7 +126,11 @@ impl Folder {
         };
         let mut bytes = Vec::new();
         file.take(MAX_ARTIFACT as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if Digest::of(&bytes) == digest { Ok(Some(bytes.into())) } else { Err(ArtifactError::Corrupt { digest }) }
+        if Digest::of(&bytes) == digest {
+            Ok(Some(bytes.into()))
+        } else {
+            Err(ArtifactError::Corrupt { digest })
+        }
     }
 
     fn remove(&self, digest: Digest) -> io::Result<bool> {
@@ -216,7 +220,9 @@ fn dirs(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn failed(error: io::Error) -> ArtifactError {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ArtifactError::Full { source: error.into() },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ArtifactError::Full { source: error.into() }
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ArtifactError::ReadOnly,
         _ => ArtifactError::Unavailable { source: error.into() },
     }

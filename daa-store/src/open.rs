@@ -88,10 +88,9 @@ impl Reaction for OpenError {
     fn fault(&self) -> Fault {
         match self {
             Self::Foreign { .. } | Self::SchemaTooNew { .. } | Self::InUse { .. } => Fault::Caller,
-            Self::ReadOnly { .. }
-            | Self::Corrupt { .. }
-            | Self::Full { .. }
-            | Self::Unavailable { .. } => Fault::Environment,
+            Self::ReadOnly { .. } | Self::Corrupt { .. } | Self::Full { .. } | Self::Unavailable { .. } => {
+                Fault::Environment
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod engine;
 mod file;
 mod intern;
 mod options;
+mod queue;
 mod read;
 mod readers;
 mod schema;

@@ -125,6 +125,9 @@ pub async fn a_dropped_put_is_whole_or_absent(store: Store) {
 pub async fn refuses_what_is_too_large(store: Store) {
     // Zeroed memory that is never touched costs nothing.
     let refused = store.put(vec![0; MAX_ARTIFACT + 1].into()).await;
-    assert!(matches!(refused, Err(ArtifactError::TooLarge { len }) if len == MAX_ARTIFACT + 1), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ArtifactError::TooLarge { len }) if len == MAX_ARTIFACT + 1),
+        "{refused:?}"
+    );
     assert_eq!(store.list().await.unwrap(), []);
 }

@@ -46,7 +46,9 @@ pub use self::concurrent::*;
 pub use self::model::*;
 pub use self::read::*;
 pub use self::subscribe::*;
-use super::{Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent, StreamWrite, Version};
+use super::{
+    Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent, StreamWrite, Version,
+};
 use crate::clock::Timestamp;
 use crate::id::{EventKind, StreamId};
 
@@ -84,6 +86,7 @@ macro_rules! event_store_conformance {
             a_closed_store_refuses_everything
             closing_ends_subscriptions
             closing_finishes_what_was_accepted
+            a_future_that_nobody_polls_does_not_delay_closing
         }
     };
     (@tests $fresh:expr; $($behaviour:ident)*) => {$(
@@ -115,7 +118,11 @@ fn event(payload: impl Into<Bytes>) -> NewEvent {
 }
 
 fn write(name: &str, expected: ExpectedVersion, payloads: &[&str]) -> StreamWrite {
-    StreamWrite::new(stream(name), expected, payloads.iter().map(|payload| event(payload.to_string())).collect())
+    StreamWrite::new(
+        stream(name),
+        expected,
+        payloads.iter().map(|payload| event(payload.to_string())).collect(),
+    )
 }
 
 fn batch(name: &str, expected: ExpectedVersion, payloads: &[&str]) -> Batch {

@@ -1,7 +1,7 @@
 //! Turns batches into rows, inside a transaction that somebody else commits.
 
 use daa_core::event::{AppendError, Appended, Batch, ExpectedVersion, Position, StreamWrite, Version};
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 
 use super::checksum::checksum;
 use super::intern::{Kinds, Streams, add_stream};
@@ -56,8 +56,12 @@ impl Applier {
     pub(super) fn apply(&mut self, conn: &Connection, batch: &Batch) -> Result<Appended, Refused> {
         let slots = self.claim(conn, batch)?;
         let first = self.head + 1;
+        let mut add_run = conn.prepare_cached(ADD_RUN)?;
+        let mut add_event = conn.prepare_cached(ADD_EVENT)?;
         for (write, &(slot, before)) in batch.writes.iter().zip(&slots) {
-            self.write(conn, write, slot, before)?;
+            let stream = self.stream_id(conn, write, slot)?;
+            add_run.execute((stream, before + 1, self.head + 1, write.events.len()))?;
+            self.write(conn, &mut add_event, write, stream, before)?;
         }
         Ok(Appended::new(Position::new(first), Position::new(self.head)))
     }
@@ -91,11 +95,14 @@ impl Applier {
         }
     }
 
-    fn write(&mut self, conn: &Connection, write: &StreamWrite, slot: usize, before: u64) -> Result<(), Refused> {
-        let stream = self.stream_id(conn, write, slot)?;
-        let length = write.events.len() as u64;
-        conn.prepare_cached(ADD_RUN)?.execute((stream, before + 1, self.head + 1, length))?;
-        let mut add_event = conn.prepare_cached(ADD_EVENT)?;
+    fn write(
+        &mut self,
+        conn: &Connection,
+        add_event: &mut Statement<'_>,
+        write: &StreamWrite,
+        stream: i64,
+        before: u64,
+    ) -> rusqlite::Result<()> {
         for (event, version) in write.events.iter().zip(before + 1..) {
             let position = self.head + 1;
             let kind = self.kinds.id(conn, &event.kind)?;

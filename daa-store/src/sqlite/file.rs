@@ -1,7 +1,7 @@
 //! The database file: created whole, and examined before it is touched.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ use crate::open::OpenError;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER: usize = 100;
+const PAGE_SIZE_AT: usize = 16;
+const PAGE_COUNT_AT: usize = 28;
 const USER_VERSION_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
 
@@ -51,7 +53,8 @@ fn examine(path: &Path) -> Result<Option<u32>, OpenError> {
         }
         Err(error) => return Err(OpenError::io(path, error)),
     };
-    if header.is_empty() || (header.len() < HEADER && MAGIC.starts_with(header.get(..16).unwrap_or(&header))) {
+    if header.is_empty() || (header.len() < HEADER && MAGIC.starts_with(header.get(..16).unwrap_or(&header)))
+    {
         return Err(corrupt("the file is cut off in its header"));
     }
     if !header.starts_with(MAGIC) {
@@ -60,12 +63,16 @@ fn examine(path: &Path) -> Result<Option<u32>, OpenError> {
     if number(&header, APPLICATION_ID_AT) != Some(schema::APPLICATION_ID) {
         return Err(foreign("a SQLite database of another application"));
     }
+    // With a log beside it a crash may have cut a checkpoint short, which the log repairs.
+    let log = fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len());
+    let len = fs::metadata(path).map_err(|error| OpenError::io(path, error))?.len();
+    if log == 0 && Some(len) != whole_len(&header) {
+        return Err(corrupt("the file does not have the length that its header states"));
+    }
     match number(&header, USER_VERSION_AT) {
-        Some(found) if found > schema::SUPPORTED => Err(OpenError::SchemaTooNew {
-            path: path.to_owned(),
-            found,
-            supported: schema::SUPPORTED,
-        }),
+        Some(found) if found > schema::SUPPORTED => {
+            Err(OpenError::SchemaTooNew { path: path.to_owned(), found, supported: schema::SUPPORTED })
+        }
         Some(found) if found > 0 => Ok(Some(found)),
         _ => Err(corrupt("the header has no format version")),
     }
@@ -75,6 +82,16 @@ fn read_header(path: &Path) -> io::Result<Vec<u8>> {
     let mut header = Vec::with_capacity(HEADER);
     File::open(path)?.take(HEADER as u64).read_to_end(&mut header)?;
     Ok(header)
+}
+
+/// The length of a file with nothing missing. No overflow: both factors have at most 32 bits.
+fn whole_len(header: &[u8]) -> Option<u64> {
+    let page = match u16::from_be_bytes(*header.get(PAGE_SIZE_AT..)?.first_chunk()?) {
+        // The largest size does not fit into the field.
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    Some(page * u64::from(number(header, PAGE_COUNT_AT)?))
 }
 
 fn number(header: &[u8], at: usize) -> Option<u32> {
@@ -126,11 +143,12 @@ fn check_pages(path: &Path, conn: &Connection) -> Result<(), OpenError> {
     let (events, last): (i64, i64) = conn
         .query_row("SELECT count(*), coalesce(max(position), 0) FROM events", [], |row| row.try_into())
         .map_err(failed)?;
-    let indexed: i64 = conn
-        .query_row("SELECT coalesce(sum(length), 0) FROM runs", [], |row| row.get(0))
-        .map_err(failed)?;
+    let indexed: i64 =
+        conn.query_row("SELECT coalesce(sum(length), 0) FROM runs", [], |row| row.get(0)).map_err(failed)?;
     if events != last || indexed != last {
-        return Err(corrupt(format!("{events} events, {indexed} of them indexed, and {last} as last position")));
+        return Err(corrupt(format!(
+            "{events} events, {indexed} of them indexed, and {last} as last position"
+        )));
     }
     Ok(())
 }

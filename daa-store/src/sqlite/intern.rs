@@ -87,8 +87,10 @@ impl Kinds {
         let id = match self.ids.get(kind) {
             Some(&id) => id,
             None => {
-                let found =
-                    conn.prepare_cached(FIND_KIND)?.query_row([kind.as_str()], |row| row.get(0)).optional()?;
+                let found = conn
+                    .prepare_cached(FIND_KIND)?
+                    .query_row([kind.as_str()], |row| row.get(0))
+                    .optional()?;
                 let id = match found {
                     Some(id) => id,
                     None => conn.prepare_cached(ADD_KIND)?.insert([kind.as_str()])?,

@@ -1,17 +1,17 @@
 //! What can be chosen about a store.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 /// How much of a store is checked when it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenCheck {
     /// Every page and the completeness of the order: damage is found before anything is written on top of it.
-    /// Takes time in proportion to the store, about a second per gigabyte.
+    /// Takes time in proportion to the store.
     #[default]
     Pages,
-    /// Only that the file is ours, of a known version, and has its tables. Damage elsewhere is found by the
-    /// read that meets it. Takes a few milliseconds for a store of any size.
+    /// Only that the file is ours, of a known version, not cut off, and has its tables. Damage elsewhere is found
+    /// by the read that meets it. Takes the same time for a store of any size.
     Header,
 }
 
@@ -20,7 +20,7 @@ pub enum OpenCheck {
 #[non_exhaustive]
 pub struct SqliteOptions {
     pub(crate) max_bytes: Option<u64>,
-    pub(crate) queue: NonZeroUsize,
+    pub(crate) queue: NonZeroU32,
     pub(crate) readers: NonZeroUsize,
     pub(crate) check: OpenCheck,
 }
@@ -30,8 +30,8 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
             max_bytes: None,
-            queue: at_least_one(256),
-            readers: at_least_one(2),
+            queue: NonZeroU32::MIN.saturating_add(255),
+            readers: NonZeroUsize::MIN.saturating_add(1),
             check: OpenCheck::default(),
         }
     }
@@ -47,17 +47,19 @@ impl SqliteOptions {
         self
     }
 
-    /// How many appends may wait for the writer; those beyond wait to be let in (back-pressure). At least one.
+    /// How many appends may wait for the writer; those beyond wait to be let in (back-pressure). At least one, and
+    /// no more than 65,536. An append of more than a megabyte counts for each megabyte, so that memory is bounded
+    /// too.
     #[must_use]
-    pub fn with_queue(mut self, appends: usize) -> Self {
-        self.queue = at_least_one(appends);
+    pub fn with_queue(mut self, appends: u32) -> Self {
+        self.queue = NonZeroU32::new(appends.min(1 << 16)).unwrap_or(NonZeroU32::MIN);
         self
     }
 
     /// How many reads may run at once; each costs a thread and a page cache of two megabytes. At least one.
     #[must_use]
     pub fn with_readers(mut self, readers: usize) -> Self {
-        self.readers = at_least_one(readers);
+        self.readers = NonZeroUsize::new(readers).unwrap_or(NonZeroUsize::MIN);
         self
     }
 
@@ -67,8 +69,4 @@ impl SqliteOptions {
         self.check = check;
         self
     }
-}
-
-fn at_least_one(value: usize) -> NonZeroUsize {
-    NonZeroUsize::new(value).unwrap_or(NonZeroUsize::MIN)
 }

@@ -8,13 +8,14 @@ use std::{io, num::NonZeroUsize};
 use async_trait::async_trait;
 use daa_core::event::{PageSize, Position, ReadAll, ReadError, RecordedEvent, Version};
 use daa_core::id::StreamId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
+use super::queue::{Inlet, Outlet, queue};
 use super::read::Reader;
 use crate::lock::DirLock;
 
 /// Reads that wait for a reader; those beyond wait to be let in.
-const QUEUE: usize = 64;
+const QUEUE: u32 = 64;
 
 type Page = Result<Vec<RecordedEvent>, ReadError>;
 
@@ -34,7 +35,7 @@ struct Query {
 /// The way to the reader threads, until it is closed. Subscriptions share it.
 #[derive(Debug)]
 pub(super) struct Readers {
-    queue: Mutex<Option<mpsc::Sender<Query>>>,
+    queue: Inlet<Query>,
 }
 
 impl Readers {
@@ -44,20 +45,20 @@ impl Readers {
         lock: &Arc<DirLock>,
         alive: &watch::Sender<()>,
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let (sender, queue) = mpsc::channel(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
+        let (inlet, outlet) = queue(QUEUE);
+        let outlet = Arc::new(Mutex::new(outlet));
         let threads = readers
             .into_iter()
             .map(|reader| {
-                let (queue, lock, alive) = (queue.clone(), lock.clone(), alive.clone());
+                let (outlet, lock, alive) = (outlet.clone(), lock.clone(), alive.clone());
                 thread::Builder::new().name("daa-store-read".to_owned()).spawn(move || {
                     // Dropped in this order: connection, lock, sign of life.
                     let (_alive, _lock) = (alive, lock);
-                    serve(reader, &queue);
+                    serve(reader, &outlet);
                 })
             })
             .collect::<io::Result<_>>()?;
-        Ok((Self { queue: Mutex::new(Some(sender)) }, threads))
+        Ok((Self { queue: inlet }, threads))
     }
 
     /// Opens the connections.
@@ -71,15 +72,12 @@ impl Readers {
 
     /// Takes no more reads; those that wait are still answered.
     pub(super) fn close(&self) {
-        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.queue.close();
     }
 
     async fn ask(&self, range: Range, page: PageSize) -> Page {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queue = queue.ok_or(ReadError::Closed)?;
         let (answer, answered) = oneshot::channel();
-        queue.send(Query { range, page, answer }).await.map_err(|_| ReadError::Closed)?;
-        drop(queue);
+        self.queue.send(Query { range, page, answer }, 1).await.map_err(|_| ReadError::Closed)?;
         answered.await.map_err(|gone| ReadError::Unavailable { source: gone.into() })?
     }
 }
@@ -91,11 +89,11 @@ impl ReadAll for Readers {
     }
 }
 
-fn serve(mut reader: Reader, queue: &Mutex<mpsc::Receiver<Query>>) {
+fn serve(mut reader: Reader, queue: &Mutex<Outlet<Query>>) {
     loop {
         // The lock is held while waiting: the others wait for it as they would for a query.
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(Query { range, page, answer }) = next else { return };
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Query { range, page, answer }) = next else { return };
         if answer.is_closed() {
             continue;
         }

@@ -6,13 +6,14 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use daa_core::event::{
-    AppendError, Appended, Batch, EventStore, PageSize, Position, ReadAll, ReadError, RecordedEvent, Subscription,
-    Version,
+    AppendError, Appended, Batch, EventStore, PageSize, Position, ReadAll, ReadError, RecordedEvent,
+    Subscription, Version,
 };
 use daa_core::id::StreamId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::options::SqliteOptions;
+use super::queue::{Inlet, queue};
 use super::readers::Readers;
 use super::writer::{Job, Writer};
 use super::{engine, file};
@@ -61,7 +62,7 @@ use crate::open::OpenError;
 #[derive(Debug)]
 pub struct SqliteEventStore {
     path: PathBuf,
-    appends: Mutex<Option<mpsc::Sender<Job>>>,
+    appends: Inlet<Job>,
     readers: Arc<Readers>,
     head: watch::Receiver<Position>,
     /// Its senders are with the threads: it is closed when the last has ended.
@@ -98,16 +99,17 @@ impl SqliteEventStore {
         let (alive, watched) = watch::channel(());
         let no_thread = |error| OpenError::io(path, error);
         let (readers, mut threads) = Readers::start(readers, lock, &alive).map_err(no_thread)?;
-        let (appends, queue) = mpsc::channel(options.queue.get());
+        let (appends, jobs) = queue(options.queue.get());
         let serve = move || {
             // Dropped after the writer.
             let _alive = alive;
-            writer.run(queue);
+            writer.run(&jobs);
         };
-        threads.push(thread::Builder::new().name("daa-store-write".to_owned()).spawn(serve).map_err(no_thread)?);
+        threads
+            .push(thread::Builder::new().name("daa-store-write".to_owned()).spawn(serve).map_err(no_thread)?);
         Ok(Self {
             path: path.to_owned(),
-            appends: Mutex::new(Some(appends)),
+            appends,
             readers: Arc::new(readers),
             head,
             alive: watched,
@@ -122,12 +124,12 @@ impl SqliteEventStore {
     }
 
     fn stop(&self) {
-        *self.appends.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.appends.close();
         self.readers.close();
     }
 
     fn is_open(&self) -> bool {
-        self.appends.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.appends.is_open()
     }
 }
 
@@ -135,12 +137,10 @@ impl SqliteEventStore {
 impl EventStore for SqliteEventStore {
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         batch.check()?;
-        let queue = self.appends.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queue = queue.ok_or(AppendError::Closed)?;
         let (answer, answered) = oneshot::channel();
-        queue.send(Job { batch, answer }).await.map_err(|_| AppendError::Closed)?;
-        // The writer ends when the last sender is gone: it must not wait for one that waits for it.
-        drop(queue);
+        let job = Job::new(batch, answer);
+        let size = job.megabytes();
+        self.appends.send(job, size).await.map_err(|_| AppendError::Closed)?;
         answered.await.map_err(|gone| AppendError::Unconfirmed { source: gone.into() })?
     }
 

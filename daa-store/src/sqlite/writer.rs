@@ -4,20 +4,36 @@ use std::sync::Arc;
 
 use daa_core::event::{AppendError, Appended, Batch, Position};
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::apply::{Applier, Refused};
 use super::engine;
+use super::queue::Outlet;
 use crate::lock::DirLock;
 
-/// A group is not made larger than this many events, so that nobody waits long for others.
+/// A group that has this many events or payload bytes is not made larger, so that nobody waits long for others.
 const GROUP_EVENTS: usize = 20_000;
+const GROUP_BYTES: usize = 32 << 20;
 
 /// An append that waits for the writer.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) batch: Batch,
-    pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
+    batch: Batch,
+    bytes: usize,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl Job {
+    pub(super) fn new(batch: Batch, answer: oneshot::Sender<Outcome>) -> Self {
+        let events = batch.writes.iter().flat_map(|write| &write.events);
+        let bytes = events.map(|event| event.payload.len()).sum();
+        Self { batch, bytes, answer }
+    }
+
+    /// The megabytes of payload, rounded up, and at least one.
+    pub(super) fn megabytes(&self) -> u32 {
+        u32::try_from(self.bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).max(1)
+    }
 }
 
 type Outcome = Result<Appended, AppendError>;
@@ -56,15 +72,17 @@ impl Writer {
     }
 
     /// Serves the queue until it is closed and empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, queue: &Outlet<Job>) {
         let mut group = Vec::new();
-        while let Some(job) = queue.blocking_recv() {
-            let mut events = job.batch.event_count();
+        while let Ok(job) = queue.recv() {
+            let (mut events, mut bytes) = (job.batch.event_count(), job.bytes);
             group.push(job);
             while events < GROUP_EVENTS
+                && bytes < GROUP_BYTES
                 && let Ok(job) = queue.try_recv()
             {
                 events += job.batch.event_count();
+                bytes += job.bytes;
                 group.push(job);
             }
             self.serve(&mut group);
@@ -75,7 +93,6 @@ impl Writer {
     fn serve(&mut self, group: &mut Vec<Job>) {
         match self.transact(group) {
             Group::Committed(outcomes) => {
-                self.head.send_replace(self.log.head());
                 for (job, outcome) in group.drain(..).zip(outcomes) {
                     // Nobody waits where the caller dropped its future.
                     let _ = job.answer.send(outcome);
@@ -116,6 +133,7 @@ impl Writer {
         match self.conn.execute_batch("COMMIT") {
             Ok(()) => {
                 self.log.shrink();
+                self.head.send_replace(self.log.head());
                 Group::Committed(outcomes)
             }
             Err(error) if engine::surely_not_committed(&error) => self.roll_back(error),

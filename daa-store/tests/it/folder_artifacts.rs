@@ -41,7 +41,10 @@ async fn reports_changed_bytes_and_heals_on_the_next_put() {
     for damage in ["weighty", "weight", "weights and more", ""] {
         fs::write(file_of(&dir, &digest), damage).unwrap();
         let found = store.get(&digest).await;
-        assert!(matches!(found, Err(ArtifactError::Corrupt { digest: named }) if named == digest), "{found:?}");
+        assert!(
+            matches!(found, Err(ArtifactError::Corrupt { digest: named }) if named == digest),
+            "{found:?}"
+        );
         assert_eq!(store.put("weights".into()).await.unwrap(), digest);
         assert_eq!(store.get(&digest).await.unwrap(), Some("weights".into()));
     }

@@ -45,7 +45,8 @@ async fn written(dir: &Path) {
 #[test]
 fn a_file_that_is_no_database_is_foreign_and_untouched() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("events.db"), "my shopping list, longer than the sixteen bytes of a magic").unwrap();
+    fs::write(dir.path().join("events.db"), "my shopping list, longer than the sixteen bytes of a magic")
+        .unwrap();
     let before = content(dir.path());
     let refused = open(dir.path());
     assert!(matches!(refused, Err(OpenError::Foreign { .. })), "{refused:?}");

@@ -32,7 +32,8 @@ mod narrow {
 
 fn batches() -> impl Strategy<Value = Vec<Vec<ModelWrite>>> {
     let off = prop_oneof![4 => Just(Some(0)), 4 => Just(None), 1 => (-2_i8..=2).prop_map(Some)];
-    let write = (0_u8..4, off, 0_u8..4).prop_map(|(stream, off, events)| ModelWrite::new(stream, off, events));
+    let write =
+        (0_u8..4, off, 0_u8..4).prop_map(|(stream, off, events)| ModelWrite::new(stream, off, events));
     prop::collection::vec(prop::collection::vec(write, 1..4), 0..30)
 }
 

@@ -16,9 +16,11 @@ async fn expect_conflict(store: &Store, batch: Batch, name: &str, expected: u64,
 /// Positions are consecutive, in the order of the batch, and start at 1.
 pub async fn acknowledges_consecutive_positions_in_batch_order(store: Store) {
     assert_eq!(store.head().await.unwrap(), Position::START);
-    let first = Batch::new()
-        .with(write("a", ExpectedVersion::NO_STREAM, &["1", "2"]))
-        .with(write("b", ExpectedVersion::NO_STREAM, &["3"]));
+    let first = Batch::new().with(write("a", ExpectedVersion::NO_STREAM, &["1", "2"])).with(write(
+        "b",
+        ExpectedVersion::NO_STREAM,
+        &["3"],
+    ));
     let appended = store.append(first).await.unwrap();
     assert_eq!((appended.first.get(), appended.last.get()), (1, 3));
     let appended = store.append(batch("a", exact(2), &["4"])).await.unwrap();
@@ -88,18 +90,22 @@ pub async fn a_stream_twice_in_a_batch_is_checked_and_applied_in_order(store: St
     assert_eq!(payloads(&whole_stream(&store, &stream("a"), 100).await), ["1", "2", "4", "5"]);
     let stale = Batch::new().with(write("a", exact(4), &["x"])).with(write("a", exact(4), &["y"]));
     expect_conflict(&store, stale, "a", 4, 5).await;
-    let fresh_twice = Batch::new()
-        .with(write("c", ExpectedVersion::NO_STREAM, &["x"]))
-        .with(write("c", ExpectedVersion::NO_STREAM, &["y"]));
+    let fresh_twice = Batch::new().with(write("c", ExpectedVersion::NO_STREAM, &["x"])).with(write(
+        "c",
+        ExpectedVersion::NO_STREAM,
+        &["y"],
+    ));
     expect_conflict(&store, fresh_twice, "c", 0, 1).await;
     assert_eq!(payloads(&everything(&store, 100).await), ["1", "2", "3", "4", "5"]);
 }
 
 /// Nothing is not a batch.
 pub async fn refuses_empty_batches_and_empty_writes(store: Store) {
-    let hollow = Batch::new()
-        .with(write("a", ExpectedVersion::Any, &["x"]))
-        .with(write("b", ExpectedVersion::Any, &[]));
+    let hollow = Batch::new().with(write("a", ExpectedVersion::Any, &["x"])).with(write(
+        "b",
+        ExpectedVersion::Any,
+        &[],
+    ));
     for batch in [Batch::new(), batch("a", ExpectedVersion::Any, &[]), hollow] {
         let refused = store.append(batch).await;
         assert!(matches!(refused, Err(AppendError::Empty)), "{refused:?}");

@@ -1,5 +1,7 @@
 //! Shutting down.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::event::{AppendError, ReadError};
 
@@ -57,4 +59,19 @@ pub async fn closing_finishes_what_was_accepted(store: Store) {
     }
     positions.sort_unstable();
     assert_eq!(positions, (1..=positions.len() as u64).collect::<Vec<_>>());
+}
+
+/// A caller that stopped in the middle of an append or of a read cannot hold the store open.
+pub async fn a_future_that_nobody_polls_does_not_delay_closing(store: Store) {
+    let mut appends: Vec<_> =
+        (0..600).map(|at| store.append(batch(&format!("a/{at}"), ExpectedVersion::Any, &["x"]))).collect();
+    let mut reads: Vec<_> = (0..200).map(|_| store.read_all(Position::START, PageSize::default())).collect();
+    for append in &mut appends {
+        drop(append.now_or_never());
+    }
+    for read in &mut reads {
+        drop(read.now_or_never());
+    }
+    soon("the store to close", store.close()).await;
+    drop((appends, reads));
 }

@@ -11,9 +11,8 @@ use crate::event::AppendError;
 pub async fn concurrent_writers_with_retries_all_get_through_exactly_once(store: Store) {
     const WRITERS: usize = 8;
     const WRITES: usize = 25;
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write_with_retries(store.clone(), writer, WRITES)))
-        .collect();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|writer| tokio::spawn(write_with_retries(store.clone(), writer, WRITES))).collect();
     for writer in writers {
         soon("a writer", writer).await.unwrap();
     }
@@ -93,9 +92,11 @@ fn check_prefix(all: &[RecordedEvent]) {
 pub async fn a_dropped_append_is_whole_or_absent(store: Store) {
     for round in 0..40 {
         let name = format!("dropped.{round}");
-        let two = Batch::new()
-            .with(write("a", ExpectedVersion::Any, &[&name]))
-            .with(write("b", ExpectedVersion::Any, &[&name]));
+        let two = Batch::new().with(write("a", ExpectedVersion::Any, &[&name])).with(write(
+            "b",
+            ExpectedVersion::Any,
+            &[&name],
+        ));
         // Polled once, then dropped.
         drop(store.append(two).now_or_never());
     }

@@ -23,9 +23,11 @@ pub async fn pages_through_a_stream_and_through_all(store: Store) {
     for round in 0_usize..12 {
         let names: Vec<String> = (0..=round % 4).map(|at| format!("{round}.{at}")).collect();
         let payloads: Vec<&str> = names.iter().map(String::as_str).collect();
-        let both = Batch::new()
-            .with(write("a", exact(written), &payloads))
-            .with(write("b", ExpectedVersion::Any, &["between"]));
+        let both = Batch::new().with(write("a", exact(written), &payloads)).with(write(
+            "b",
+            ExpectedVersion::Any,
+            &["between"],
+        ));
         store.append(both).await.unwrap();
         written += payloads.len() as u64;
     }
@@ -37,7 +39,8 @@ pub async fn pages_through_a_stream_and_through_all(store: Store) {
         assert_eq!(whole_stream(&store, &stream("a"), page).await, of_a);
     }
     for after in 0..of_a.len() {
-        let rest = store.read_stream(&stream("a"), Version::new(after as u64), PageSize::default()).await.unwrap();
+        let rest =
+            store.read_stream(&stream("a"), Version::new(after as u64), PageSize::default()).await.unwrap();
         assert_eq!(rest, of_a[after..]);
     }
 }
