@@ -35,13 +35,14 @@ pub trait ComputeBackend: Send + Sync + fmt::Debug {
     /// How this backend computes: results are comparable bit for bit only when this is equal.
     fn path(&self) -> ComputePath;
 
-    /// Takes a shard in, and returns the digest by which the other calls name it. Loading it twice does nothing.
+    /// Takes a shard in, and returns the digest by which the other calls name it. A shard that is loaded twice must
+    /// be unloaded twice.
     ///
     /// # Errors
     /// [`ComputeError::WrongTask`] when the model cannot learn from it, [`ComputeError::ShardTooSmall`].
     async fn load_shard(&self, shard: &Shard) -> Result<Digest, ComputeError>;
 
-    /// Forgets a shard, and says whether it was there.
+    /// Undoes one `load_shard`, and says whether the shard is gone now.
     async fn unload_shard(&self, shard: &Digest) -> bool;
 
     /// Takes the inner steps from `base`; the batches are drawn from `seed`.

@@ -37,17 +37,17 @@
 
 pub mod aggregate;
 pub mod backend;
-
+pub mod checkpoint;
 pub mod codec;
 pub mod commitment;
 pub mod config;
 pub mod dataset;
-
+pub mod evidence;
 pub mod inner;
 pub mod model;
 pub mod parameters;
 pub mod protocol;
-
+pub mod replay;
 mod sampling;
 #[cfg(feature = "_burn")]
 pub mod tensor_backend;

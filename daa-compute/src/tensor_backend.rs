@@ -33,7 +33,13 @@ pub struct BurnBackend {
     layout: Layout,
     device: Device,
     path: ComputePath,
-    shards: Arc<RwLock<HashMap<Digest, Arc<Examples>>>>,
+    shards: Arc<RwLock<HashMap<Digest, Loaded>>>,
+}
+
+/// A shard, and how often it was loaded more than unloaded.
+struct Loaded {
+    examples: Arc<Examples>,
+    users: usize,
 }
 
 impl fmt::Debug for BurnBackend {
@@ -89,8 +95,22 @@ impl BurnBackend {
     pub fn load_shard_blocking(&self, shard: &Shard) -> Result<Digest, ComputeError> {
         let digest = shard.digest();
         let examples = Arc::new(self.network.examples(shard)?);
-        self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(digest, examples);
+        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        shards.entry(digest).or_insert(Loaded { examples, users: 0 }).users += 1;
         Ok(digest)
+    }
+
+    /// As [`ComputeBackend::unload_shard`].
+    #[must_use = "whether the shard is gone"]
+    pub fn unload_shard_blocking(&self, shard: &Digest) -> bool {
+        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(loaded) = shards.get_mut(shard) else { return false };
+        loaded.users -= 1;
+        let gone = loaded.users == 0;
+        if gone {
+            shards.remove(shard);
+        }
+        gone
     }
 
     /// As [`ComputeBackend::train`].
@@ -139,7 +159,7 @@ impl BurnBackend {
 
     fn shard(&self, digest: &Digest) -> Result<Arc<Examples>, ComputeError> {
         let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
-        shards.get(digest).cloned().ok_or(ComputeError::UnknownShard { digest: *digest })
+        shards.get(digest).map(|loaded| Arc::clone(&loaded.examples)).ok_or(ComputeError::UnknownShard { digest: *digest })
     }
 
     fn check(&self, parameters: &Parameters) -> Result<(), ComputeError> {
@@ -180,7 +200,7 @@ impl ComputeBackend for BurnBackend {
     }
 
     async fn unload_shard(&self, shard: &Digest) -> bool {
-        self.shards.write().unwrap_or_else(PoisonError::into_inner).remove(shard).is_some()
+        self.unload_shard_blocking(shard)
     }
 
     async fn train(
