@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -130,6 +131,7 @@ impl Hosted {
 /// Runs plugins: in order, each in its bounds, none at the expense of another. Cheap to clone; clones are one
 /// host.
 #[derive(Clone)]
+#[doc(alias = "PluginManager")]
 pub struct PluginHost {
     shared: Arc<Shared>,
 }
@@ -137,6 +139,8 @@ pub struct PluginHost {
 struct Shared {
     /// In the order of initialisation.
     plugins: Vec<Hosted>,
+    /// Whether initialisation was begun.
+    begun: AtomicBool,
     limits: PluginLimits,
     clock: Arc<dyn Clock>,
 }
@@ -209,7 +213,8 @@ impl PluginHostBuilder {
             return Err(LoadError::UnusedConfig { name });
         }
         let plugins = order.iter().filter_map(|name| by_name.remove(name)).collect();
-        Ok(PluginHost { shared: Arc::new(Shared { plugins, limits: self.limits, clock: self.clock }) })
+        let begun = AtomicBool::new(false);
+        Ok(PluginHost { shared: Arc::new(Shared { plugins, begun, limits: self.limits, clock: self.clock }) })
     }
 }
 
@@ -236,7 +241,7 @@ impl PluginHost {
     /// # Cancel safety
     /// When the future is dropped, [`Self::shutdown`] shuts down what was initialised.
     pub async fn initialize(&self) -> Result<(), PluginHostError> {
-        if self.shared.plugins.iter().any(|hosted| *hosted.state() != PluginState::Loaded) {
+        if self.shared.begun.swap(true, Ordering::Relaxed) {
             return Err(PluginHostError::AlreadyInitialized);
         }
         for hosted in &self.shared.plugins {

@@ -13,6 +13,7 @@ use crate::action::{Action, Authorized, Effect, ExecuteError, Executor, Outcome,
 /// Both must describe the undoing of an action in the same way: the first executor's compensation counts, and
 /// the fallback's only where the first has none.
 #[derive(Clone, Debug)]
+#[doc(alias = "SafeExecutor")]
 pub struct WithFallback<P, F> {
     primary: P,
     fallback: F,

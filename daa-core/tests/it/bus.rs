@@ -239,7 +239,7 @@ proptest! {
     #[test]
     fn patterns_mean_what_they_say(pattern in pattern(), topic in topic()) {
         let parsed: TopicPattern = pattern.parse().unwrap();
-        prop_assert_eq!(parsed.to_string(), pattern.clone());
+        prop_assert_eq!(parsed.to_string(), pattern.as_str());
         let expected = matches(
             &pattern.split('.').collect::<Vec<_>>(),
             &topic.split('.').collect::<Vec<_>>(),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use daa_core::action::{Context, Gate, GateError};
+use daa_core::action::{ActionState, Context, Gate, GateError};
+use daa_core::bus::{EventBus, InProcessBus, Message, SubscribeOptions};
 use daa_core::clock::{Clock, ManualClock};
 use daa_core::event::MemoryEventStore;
 use daa_core::fault::{Fault, Reaction};
@@ -300,6 +301,61 @@ async fn what_a_plugin_wants_done_still_needs_the_gate() {
     let open = gate(&ManualClock::default());
     open.submit(wanted, Context::new(), &executor).await.unwrap();
     assert_eq!(executor.calls(), 1);
+}
+
+/// Reaches an effect in the one way there is.
+#[derive(Default)]
+struct Payer {
+    context: OnceLock<PluginContext>,
+    executor: Arc<Scripted>,
+}
+
+#[async_trait]
+impl DaaPlugin for Payer {
+    fn name(&self) -> PluginName {
+        plugin("payer")
+    }
+
+    fn version(&self) -> Version {
+        Version::new(1, 0, 0)
+    }
+
+    async fn initialize(&self, context: &PluginContext) -> Result<(), PluginError> {
+        self.context.set(context.clone()).map_err(|_| PluginError::failed("initialised twice"))
+    }
+
+    async fn execute(&self, _: PluginInput) -> Result<PluginOutput, PluginError> {
+        let context = self.context.get().unwrap();
+        let gate = context.gate.as_ref().ok_or_else(|| PluginError::failed("no gate"))?;
+        let performed = gate.submit(action("pay"), Context::new(), &*self.executor).await;
+        let performed = performed.map_err(PluginError::failed)?;
+        let bus = context.bus.as_ref().ok_or_else(|| PluginError::failed("no bus"))?;
+        let paid = Message::new("paid".parse().unwrap(), "pay");
+        let _ = bus.publish(paid).await.map_err(PluginError::failed)?;
+        Ok(PluginOutput::new(performed.outcome.output))
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_was_given_a_gate_can_submit_and_one_that_was_not_cannot() {
+    let clock = ManualClock::default();
+    let powerless =
+        PluginHost::builder(Arc::new(clock.clone())).with_plugin(Payer::default()).build().unwrap();
+    powerless.initialize().await.unwrap();
+    assert!(matches!(call(&powerless, "payer", "pay").await, Err(PluginHostError::Plugin { .. })));
+    let (gate, bus) = (gate(&clock), InProcessBus::new(Arc::new(clock.clone())));
+    let mut paid = bus.subscribe(SubscribeOptions::new("paid".parse().unwrap())).await.unwrap();
+    let host = PluginHost::builder(Arc::new(clock))
+        .with_plugin(Payer::default())
+        .with_gate(gate.clone())
+        .with_bus(Arc::new(bus))
+        .build()
+        .unwrap();
+    host.initialize().await.unwrap();
+    assert_eq!(call(&host, "payer", "pay").await.unwrap().value(), "ok");
+    let status = gate.status(&"pay".parse().unwrap()).await.unwrap().unwrap();
+    assert!(matches!(status.state, ActionState::Succeeded(_)), "{:?}", status.state);
+    assert_eq!(paid.next().await.unwrap().unwrap().message().payload(), "pay");
 }
 
 #[tokio::test]
