@@ -69,7 +69,7 @@ impl Machine {
                     error: error.clone(),
                     uncertain,
                 });
-                let undo = self.to_undo(step);
+                let undo = self.choose_undo(step);
                 if undo.is_empty() {
                     return self.look_back();
                 }
@@ -88,7 +88,7 @@ impl Machine {
 
     /// The steps before `failed` that are to be undone. One with an explicit id that was done before is left
     /// alone: it may be an earlier cycle's.
-    fn to_undo(&mut self, failed: usize) -> Vec<usize> {
+    fn choose_undo(&mut self, failed: usize) -> Vec<usize> {
         let planned = self.work.planned.clone();
         let explicit = |step: usize| {
             let plan = planned.as_ref().map(|planned| &planned.plan);
