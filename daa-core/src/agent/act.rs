@@ -6,7 +6,7 @@ use super::limits::within;
 use super::report::{StepResult, UndoResult};
 use super::runtime::Agent;
 use crate::action::{
-    Action, ActionError, ActionState, ActionStatus, Context, Effect, Executor, GateError, Outcome, Performed,
+    Action, ActionError, ActionState, ActionStatus, Context, Executor, GateError, Outcome, Performed,
 };
 use crate::id::ActionId;
 
@@ -15,35 +15,46 @@ impl Agent {
     /// for then nobody knows what became of it.
     pub(super) async fn perform(&self, action: Action, context: Context) -> Result<StepResult, AgentError> {
         let id = action.id().clone();
-        let executors = &self.parts.executors;
-        let submitted = self.gate.submit(action, context, executors);
-        match within(&*self.clock, self.parts.limits.action, submitted).await {
-            Some(Ok(Performed { outcome, .. })) => Ok(StepResult::Succeeded { outcome }),
-            Some(Err(error)) => {
-                let error = settled(error)?;
-                Ok(StepResult::failed(full_text(&error), effect_of(&error)))
+        let limit = self.parts.limits.action;
+        let submitted = self.gate.submit(action, context, &self.parts.executors);
+        let error = match within(&*self.clock, limit, submitted).await {
+            Some(Ok(Performed { outcome, replayed, .. })) => {
+                return Ok(StepResult::Succeeded { outcome, replayed });
             }
-            None => self.overdue(&id).await,
+            Some(Err(error)) => settled(error)?,
+            None => return self.find_out(&id, format!("took longer than {limit:?}")).await,
+        };
+        let text = full_text(&error);
+        match error {
+            GateError::Denied { .. }
+            | GateError::Escalated { .. }
+            | GateError::Refused(_)
+            | GateError::Expired { .. }
+            | GateError::FailedBefore { .. } => Ok(StepResult::Failed { error: text, uncertain: false }),
+            GateError::Failed(cause) => Ok(StepResult::failed(text, cause.effect())),
+            GateError::Uncertain(_) | GateError::Invalid(_) => self.find_out(&id, text).await,
+            // Its executor has just said that it does not know, or another call performs it.
+            _ => Ok(StepResult::Failed { error: text, uncertain: true }),
         }
     }
 
-    /// Finds out what became of an action that took too long and was let go.
-    async fn overdue(&self, id: &ActionId) -> Result<StepResult, AgentError> {
-        let limit = self.parts.limits.action;
-        let late = format!("took longer than {limit:?}");
+    /// Finds out what became of an action that did not end well.
+    async fn find_out(&self, id: &ActionId, error: String) -> Result<StepResult, AgentError> {
         let reconciled = self.gate.reconcile(id, &self.parts.executors);
-        match within(&*self.clock, limit, reconciled).await {
+        match within(&*self.clock, self.parts.limits.action, reconciled).await {
             Some(Ok(ActionStatus { state: ActionState::Succeeded(outcome), .. })) => {
-                Ok(StepResult::Succeeded { outcome })
+                Ok(StepResult::Succeeded { outcome, replayed: false })
             }
-            Some(Ok(status)) => Ok(StepResult::Failed { error: late, uncertain: status.state.is_open() }),
-            // It was let go before the decision was durable.
-            Some(Err(GateError::Unknown { .. })) => Ok(StepResult::Failed { error: late, uncertain: false }),
-            Some(Err(error)) => {
-                let error = settled(error)?;
-                Ok(StepResult::failed(format!("{late}; {}", full_text(&error)), Effect::Unknown))
+            Some(Ok(status)) => Ok(StepResult::Failed { error, uncertain: status.state.is_open() }),
+            // It came to an end before the decision was durable.
+            Some(Err(GateError::Unknown { .. } | GateError::Invalid(_))) => {
+                Ok(StepResult::Failed { error, uncertain: false })
             }
-            None => Ok(StepResult::Failed { error: late, uncertain: true }),
+            Some(Err(cause)) => {
+                let error = format!("{error}; {}", full_text(&settled(cause)?));
+                Ok(StepResult::Failed { error, uncertain: true })
+            }
+            None => Ok(StepResult::Failed { error, uncertain: true }),
         }
     }
 
@@ -93,19 +104,5 @@ fn settled(error: GateError) -> Result<GateError, AgentError> {
             Err(AgentError::Gate(error))
         }
         error => Ok(error),
-    }
-}
-
-fn effect_of(error: &GateError) -> Effect {
-    match error {
-        GateError::Failed(error) | GateError::Uncertain(error) => error.effect(),
-        GateError::Denied { .. }
-        | GateError::Escalated { .. }
-        | GateError::Refused(_)
-        | GateError::Expired { .. }
-        | GateError::Unknown { .. }
-        | GateError::FailedBefore { .. } => Effect::None,
-        // The output was too large to keep, or another call performs the action.
-        _ => Effect::Unknown,
     }
 }

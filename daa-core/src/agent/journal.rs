@@ -30,7 +30,7 @@ pub(super) enum Record {
     /// A plan that is about to be carried out.
     Planned(Arc<PlannedCycle>),
     /// A step failed; the steps before it are about to be undone.
-    RollingBack { cycle: u64, step: usize, error: String },
+    RollingBack { cycle: u64, step: usize, error: String, undo: Vec<usize> },
     /// A cycle is over.
     Completed(CompletedCycle),
     /// The whole state, so that reading back does not begin at the beginning.
@@ -84,6 +84,7 @@ struct RollingBack {
     cycle: u64,
     step: usize,
     error: String,
+    undo: Vec<usize>,
 }
 
 impl Record {
@@ -91,9 +92,9 @@ impl Record {
         match self {
             Self::Started { incarnation } => json(STARTED, at, &Started { incarnation: *incarnation }),
             Self::Planned(planned) => json(PLANNED, at, &**planned),
-            Self::RollingBack { cycle, step, error } => {
-                let (cycle, step, error) = (*cycle, *step, error.clone());
-                json(ROLLING_BACK, at, &RollingBack { cycle, step, error })
+            Self::RollingBack { cycle, step, error, undo } => {
+                let (cycle, step, error, undo) = (*cycle, *step, error.clone(), undo.clone());
+                json(ROLLING_BACK, at, &RollingBack { cycle, step, error, undo })
             }
             Self::Completed(completed) => json(COMPLETED, at, completed),
             Self::Snapshot(state) => json(SNAPSHOT, at, &**state),
@@ -107,8 +108,8 @@ impl Record {
             STARTED => Self::Started { incarnation: event.json::<Started>()?.incarnation },
             PLANNED => Self::Planned(Arc::new(event.json()?)),
             ROLLING_BACK => {
-                let RollingBack { cycle, step, error } = event.json()?;
-                Self::RollingBack { cycle, step, error }
+                let RollingBack { cycle, step, error, undo } = event.json()?;
+                Self::RollingBack { cycle, step, error, undo }
             }
             COMPLETED => Self::Completed(event.json()?),
             SNAPSHOT => Self::Snapshot(Box::new(event.json()?)),

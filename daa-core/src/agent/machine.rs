@@ -13,11 +13,11 @@ use super::lapse::{Lapse, MAX_LAPSES, Part};
 use super::metrics::Metrics;
 use super::observe::Observation;
 use super::parameter::Parameter;
-use super::plan::{MAX_PLAN, MAX_STEPS, Plan, json_len};
+use super::plan::{Expectation, MAX_PLAN, MAX_STEPS, Plan, json_len};
 use super::reflect::{Hindsight, Reflection};
 use super::report::{CycleReport, StepReport, StepResult, UndoResult};
 use super::situation::{Candidate, Situation};
-use super::state::{AgentState, OpenCycle};
+use super::state::{AgentState, OpenCycle, Rollback};
 use super::threshold::Threshold;
 use crate::action::{Action, Context, Outcome};
 use crate::clock::Timestamp;
@@ -84,7 +84,7 @@ enum Stage {
     Reason,
     Plan,
     Act(usize),
-    Halt(usize),
+    Halt,
     Undo(usize),
     Measure,
     Reflect,
@@ -111,8 +111,10 @@ pub(super) struct Work {
     resumed: bool,
     situation: Option<Arc<Situation>>,
     planned: Option<Arc<PlannedCycle>>,
-    /// The step at which an earlier run began to roll back.
-    failed_before: Option<(usize, String)>,
+    /// The rollback that an earlier run began.
+    rollback: Option<Rollback>,
+    /// The steps that are still to be undone, ascending.
+    undo: Vec<usize>,
     pub(super) steps: Vec<StepReport>,
     pub(super) reflection: Option<Reflection>,
     pub(super) changes: Vec<super::adapt::Change>,
@@ -155,12 +157,12 @@ impl Machine {
                 effects
             }
             (Stage::Act(step), Input::Performed(result)) => self.performed(step, result),
-            (Stage::Halt(step), Input::Recorded) => self.undo_before(step),
+            (Stage::Halt, Input::Recorded) => self.undo_next(),
             (Stage::Undo(step), Input::Undone(result)) => {
                 if let Some(report) = self.work.steps.get_mut(step) {
                     report.undo = Some(result);
                 }
-                self.undo_before(step)
+                self.undo_next()
             }
             (Stage::Measure, Input::Collected { now, collections }) => {
                 self.observe(now, collections);
@@ -181,9 +183,9 @@ impl Machine {
         let cycle = self.state.cycle.saturating_add(1);
         self.work = Work { cycle, began: now, ..Work::default() };
         self.metrics.carry();
-        if let Some(OpenCycle { planned, failed }) = self.state.open.clone() {
+        if let Some(OpenCycle { planned, rollback }) = self.state.open.clone() {
             self.work.resumed = true;
-            self.work.failed_before = failed;
+            self.work.rollback = rollback;
             self.prepare(planned);
             return self.act(0);
         }
@@ -386,6 +388,10 @@ impl Machine {
 
 fn within_bounds(plan: Plan) -> Result<Plan, Lapse> {
     let size = json_len(&plan);
+    let finite = |expect: &Expectation| expect.value.is_finite() && expect.tolerance.is_finite();
+    if !plan.steps.iter().filter_map(|step| step.expect.as_ref()).all(finite) {
+        return Err(Lapse::invalid(Part::Reasoner, "an expectation whose value or tolerance is not finite"));
+    }
     if plan.steps.len() > MAX_STEPS || size > MAX_PLAN {
         let detail = format!(
             "a plan of {} steps and {size} bytes; at most {MAX_STEPS} steps and {MAX_PLAN} bytes are allowed",

@@ -57,7 +57,8 @@ impl Parameter {
     pub fn new(name: &str, value: f64, min: f64, max: f64, max_step: f64) -> Result<Self, ParameterError> {
         let name = ParameterName::new(name)?;
         let finite = min.is_finite() && max.is_finite() && max_step.is_finite();
-        if !finite || !(min <= value && value <= max) || max_step <= 0.0 {
+        let possible = finite && (min..=max).contains(&value) && max_step > 0.0;
+        if !possible {
             return Err(ParameterError::Bounds { value, min, max, max_step });
         }
         Ok(Self { name, value, min, max, max_step })

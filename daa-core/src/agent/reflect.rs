@@ -72,7 +72,7 @@ impl Reflector for ExpectationReflector {
         let mut reflection = Reflection::default();
         let mut sum = 0.0;
         for (planned, step) in hindsight.plan.steps.iter().zip(&hindsight.steps) {
-            let StepResult::Succeeded { outcome } = &step.result else {
+            let StepResult::Succeeded { outcome, .. } = &step.result else {
                 reflection.insights.push(format!("{} {}: {}", step.kind, step.id, step.result));
                 continue;
             };

@@ -74,6 +74,8 @@ pub enum StepResult {
     Succeeded {
         /// What it brought about.
         outcome: Outcome,
+        /// Whether it was done before: by an earlier cycle with the same explicit id, or before a crash.
+        replayed: bool,
     },
     /// It did not succeed: denied, refused, failed, or too slow.
     Failed {
@@ -112,6 +114,8 @@ pub enum UndoResult {
     Undone,
     /// Its executor knows no way to undo it.
     Impossible,
+    /// It has an explicit id and was done before, perhaps by an earlier cycle, so it was left alone.
+    Kept,
     /// Undoing it failed.
     Failed {
         /// Why, for people.

@@ -309,7 +309,7 @@ impl Parts {
     fn propose(&self, situation: &Situation) -> (Vec<Candidate>, Vec<Lapse>) {
         let (mut candidates, mut lapses) = (Vec::new(), Vec::new());
         for strategy in &self.strategies {
-            let plan = || strategy.applies(situation).then(|| strategy.plan(situation)).unwrap_or_default();
+            let plan = || if strategy.applies(situation) { strategy.plan(situation) } else { Vec::new() };
             match caught(|| Part::Strategy(strategy.name().clone()), plan) {
                 Ok(steps) if steps.is_empty() => {}
                 Ok(steps) => candidates.push(situation.candidate(strategy.name().clone(), steps)),

@@ -46,8 +46,19 @@ pub struct AgentState {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OpenCycle {
     pub(super) planned: Arc<PlannedCycle>,
-    /// The step that failed, and why, when rolling back has begun.
-    pub(super) failed: Option<(usize, String)>,
+    /// Set when rolling back has begun.
+    pub(super) rollback: Option<Rollback>,
+}
+
+/// A rollback that has begun; whatever becomes of the failed step, it is brought to its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rollback {
+    /// The step that failed.
+    pub(super) failed: usize,
+    /// Why.
+    pub(super) error: String,
+    /// The steps that are to be undone, ascending.
+    pub(super) undo: Vec<usize>,
 }
 
 impl AgentState {
@@ -85,11 +96,12 @@ impl AgentState {
         match record {
             Record::Started { incarnation } => self.incarnation = *incarnation,
             Record::Planned(planned) => {
-                self.open = Some(OpenCycle { planned: planned.clone(), failed: None });
+                self.open = Some(OpenCycle { planned: planned.clone(), rollback: None });
             }
-            Record::RollingBack { step, error, .. } => {
+            Record::RollingBack { step, error, undo, .. } => {
                 if let Some(open) = &mut self.open {
-                    open.failed = Some((*step, error.clone()));
+                    let (failed, error, undo) = (*step, error.clone(), undo.clone());
+                    open.rollback = Some(Rollback { failed, error, undo });
                 }
             }
             Record::Completed(completed) => self.complete(completed),

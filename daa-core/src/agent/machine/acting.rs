@@ -6,7 +6,8 @@ use super::super::event::DaaEvent;
 use super::super::journal::{PlannedCycle, Record};
 use super::super::lapse::full_text;
 use super::super::plan::{PlannedAction, Source};
-use super::super::report::{StepReport, StepResult};
+use super::super::report::{StepReport, StepResult, UndoResult};
+use super::super::state::Rollback;
 use super::{Effect, Machine, Stage};
 use crate::action::{Action, ActionError, Context};
 use crate::id::{ActionId, AgentId};
@@ -25,10 +26,8 @@ impl Machine {
 
     /// Performs the step, or looks back when there is none.
     pub(super) fn act(&mut self, step: usize) -> Vec<Effect> {
-        if self.work.failed_before.as_ref().is_some_and(|(failed, _)| *failed == step)
-            && let Some((_, error)) = self.work.failed_before.take()
-        {
-            return self.failed_again(step, error);
+        if let Some(rollback) = self.work.rollback.take_if(|rollback| rollback.failed == step) {
+            return self.failed_again(rollback);
         }
         match self.action(step) {
             None => self.look_back(),
@@ -70,11 +69,13 @@ impl Machine {
                     error: error.clone(),
                     uncertain,
                 });
-                if step == 0 {
+                let undo = self.choose_undo(step);
+                if undo.is_empty() {
                     return self.look_back();
                 }
-                self.stage = Stage::Halt(step);
-                let record = Record::RollingBack { cycle: self.work.cycle, step, error };
+                self.stage = Stage::Halt;
+                self.work.undo.clone_from(&undo);
+                let record = Record::RollingBack { cycle: self.work.cycle, step, error, undo };
                 self.apply(&record);
                 vec![Effect::Record(vec![record])]
             }
@@ -85,24 +86,47 @@ impl Machine {
         }
     }
 
-    /// Goes on rolling back from where an earlier run began to.
-    fn failed_again(&mut self, step: usize, error: String) -> Vec<Effect> {
-        if let Some(report) = self.work.steps.get_mut(step) {
+    /// The steps before `failed` that are to be undone. One with an explicit id that was done before is left
+    /// alone: it may be an earlier cycle's.
+    fn choose_undo(&mut self, failed: usize) -> Vec<usize> {
+        let planned = self.work.planned.clone();
+        let explicit = |step: usize| {
+            let plan = planned.as_ref().map(|planned| &planned.plan);
+            plan.and_then(|plan| plan.steps.get(step)).is_some_and(|step| step.id.is_some())
+        };
+        let mut undo = Vec::new();
+        for (step, report) in self.work.steps.iter_mut().enumerate().take(failed) {
+            match report.result {
+                StepResult::Succeeded { replayed: true, .. } if explicit(step) => {
+                    report.undo = Some(UndoResult::Kept);
+                }
+                StepResult::Succeeded { .. } => undo.push(step),
+                StepResult::Failed { .. } | StepResult::Skipped => {}
+            }
+        }
+        undo
+    }
+
+    /// Goes on with the rollback that an earlier run began.
+    fn failed_again(&mut self, rollback: Rollback) -> Vec<Effect> {
+        let Rollback { failed, error, undo } = rollback;
+        if let Some(report) = self.work.steps.get_mut(failed) {
             let (action, kind) = (report.id.clone(), report.kind.clone());
             // An earlier run knew whether; this one does not.
             report.result = StepResult::Failed { error: error.clone(), uncertain: true };
             self.work.events.push(DaaEvent::ActionFailed { action, kind, error, uncertain: true });
         }
-        self.undo_before(step)
+        self.work.undo = undo;
+        self.undo_next()
     }
 
-    /// Undoes the last of the steps before `step` that succeeded, or looks back when none did.
-    pub(super) fn undo_before(&mut self, step: usize) -> Vec<Effect> {
-        for before in (0..step).rev() {
-            let Some(Ok(action)) = self.action(before) else { continue };
-            let Some(report) = self.work.steps.get(before) else { continue };
-            if let StepResult::Succeeded { outcome } = &report.result {
-                self.stage = Stage::Undo(before);
+    /// Undoes the last of the steps that are still to be undone, or looks back when there is none.
+    pub(super) fn undo_next(&mut self) -> Vec<Effect> {
+        while let Some(step) = self.work.undo.pop() {
+            let Some(Ok(action)) = self.action(step) else { continue };
+            let Some(report) = self.work.steps.get(step) else { continue };
+            if let StepResult::Succeeded { outcome, .. } = &report.result {
+                self.stage = Stage::Undo(step);
                 let context = self.context().with("undo_of", action.id().as_str());
                 return vec![Effect::Undo { action, outcome: outcome.clone(), context }];
             }

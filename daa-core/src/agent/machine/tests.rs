@@ -91,7 +91,7 @@ fn answer(effect: &Effect, now: Timestamp, tape: &mut Tape) -> Option<Input> {
         Effect::Record(_) => Input::Recorded,
         Effect::Perform { .. } => Input::Performed(match tape.pick(5) {
             0 => StepResult::Failed { error: "no".to_owned(), uncertain: tape.pick(2) == 0 },
-            _ => StepResult::Succeeded { outcome: Outcome::new(1) },
+            _ => StepResult::Succeeded { outcome: Outcome::new(1), replayed: false },
         }),
         Effect::Undo { .. } => Input::Undone(match tape.pick(3) {
             0 => UndoResult::Impossible,
@@ -248,13 +248,33 @@ proptest! {
         let (_, again) = run(&mut rebuilt, now, &mut Tape(vec![1; 500].into_iter()));
         let Some(Effect::Finish(report)) = again.last() else { panic!("the cycle did not end") };
         prop_assert_eq!(report.resumed, plan.is_some());
-        if let Some(OpenCycle { planned, failed }) = plan {
+        if let Some(OpenCycle { planned, rollback }) = plan {
             prop_assert!(!again.iter().any(|effect| matches!(effect, Effect::Reason(_))), "planned anew");
             prop_assert_eq!(report.steps.len(), planned.plan.steps.len());
-            if let Some((step, _)) = failed {
+            if let Some(rollback) = rollback {
                 let performed = again.iter().filter(|effect| matches!(effect, Effect::Perform { .. })).count();
-                prop_assert!(performed <= step, "went on past the step that failed");
+                prop_assert!(performed <= rollback.failed, "went on past the step that failed");
             }
         }
+    }
+}
+
+#[test]
+fn a_plan_that_could_not_be_read_back_is_discarded() {
+    for (value, tolerance) in [(f64::NAN, 0.0), (1.0, f64::INFINITY)] {
+        let step = PlannedAction::new(ActionKind::new("k").unwrap());
+        let step = step.with_expectation(Expectation::output("", value, tolerance));
+        let plan = Plan::new(StrategyName::new("s").unwrap(), vec![step]);
+        assert!(within_bounds(plan).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn recorded_numbers_are_read_back_to_the_last_bit(bits in any::<u64>()) {
+        let value = f64::from_bits(bits);
+        prop_assume!(value.is_finite());
+        let text = serde_json::to_string(&value).unwrap();
+        prop_assert_eq!(serde_json::from_str::<f64>(&text).unwrap().to_bits(), bits);
     }
 }

@@ -197,3 +197,19 @@ async fn a_metric_expectation_is_measured_after_acting() {
     let reflection = agent.cycle().await.unwrap().reflection.unwrap();
     assert_eq!((reflection.score, reflection.comparisons[0].actual), (0.0, Some(2.0)));
 }
+
+#[tokio::test]
+async fn what_an_earlier_cycle_did_under_an_explicit_id_is_not_done_again_and_not_undone() {
+    let (store, clock, world) = setting();
+    let strategy = strategy_fn("s", |situation| {
+        let once = PlannedAction::new(kind("work")).with_id("once".try_into().unwrap());
+        let last = if situation.cycle == 1 { "work" } else { "fail" };
+        vec![once, PlannedAction::new(kind("work")), PlannedAction::new(kind(last))]
+    });
+    let mut agent = builder(store, &clock, &world).with_strategy(strategy.unwrap()).build().await.unwrap();
+    agent.cycle().await.unwrap();
+    let report = agent.cycle().await.unwrap();
+    assert_eq!(world.order(), ["once", "a/1/1", "a/1/2", "a/2/1", "a/2/1/undo"]);
+    let undone: Vec<_> = report.steps.iter().map(|step| step.undo.clone()).collect();
+    assert_eq!(undone, [Some(UndoResult::Kept), Some(UndoResult::Undone), None]);
+}
