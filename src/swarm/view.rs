@@ -27,6 +27,9 @@ pub struct RunView {
     /// The checkpoint of the parameters of each digest that an audit may still need.
     pub(super) checkpoints: BTreeMap<Digest, Digest>,
     submitted: BTreeMap<(Round, AgentId), Commitment>,
+    zero_residual: Option<Digest>,
+    /// Submissions that were found forged.
+    exhibits: Vec<Commitment>,
 }
 
 /// The round under way.
@@ -82,6 +85,30 @@ pub enum Duty {
 }
 
 impl RunView {
+    /// Before anything has happened: the initial parameters and their checkpoint, and the residual that newcomers
+    /// start from.
+    pub(super) fn begin(&mut self, latest: (Digest, Digest), zero_residual: Digest) {
+        self.latest = Some(latest);
+        self.zero_residual = Some(zero_residual);
+        self.checkpoints.insert(latest.0, latest.1);
+    }
+
+    /// The artefacts that the run may still need: models that work or audits start from, updates and residuals that
+    /// are not settled, shards, and whatever proves a forgery.
+    pub(super) fn referenced(&self) -> BTreeSet<Digest> {
+        let open = self.open.iter().flat_map(|open| open.committed.values());
+        let mut needed: BTreeSet<Digest> = open
+            .chain(self.audits.values())
+            .chain(self.submitted.values())
+            .chain(&self.exhibits)
+            .flat_map(|c| [c.base, c.shard, c.residual_before, c.residual_after, c.update])
+            .collect();
+        needed.extend(self.checkpoints.iter().flat_map(|(model, checkpoint)| [*model, *checkpoint]));
+        needed.extend(self.zero_residual);
+        needed.extend(self.members.values().flat_map(|member| [Some(member.shard), member.residual]).flatten());
+        needed
+    }
+
     /// Takes the next event of the run.
     pub(super) fn apply(&mut self, event: &Event) {
         match event {
@@ -129,9 +156,10 @@ impl RunView {
                 self.closed = round.0 + 1;
             }
             Event::Verdict { agent, round, finding } => {
-                self.audits.remove(&(*round, agent.clone()));
+                let commitment = self.audits.remove(&(*round, agent.clone()));
                 if let (Finding::Forged { evidence, .. }, Some(member)) = (finding, self.members.get_mut(agent)) {
                     member.forged.push((*round, *evidence));
+                    self.exhibits.extend(commitment);
                 }
             }
             Event::Ending { audits } => {
@@ -168,6 +196,7 @@ impl RunView {
     fn forget_checkpoints(&mut self) {
         let needed: BTreeSet<Digest> =
             self.audits.values().chain(self.submitted.values()).map(|commitment| commitment.base).collect();
+        // What proves a forgery needs the parameters only, not their checkpoint.
         let latest = self.latest.map(|(model, _)| model);
         self.checkpoints.retain(|model, _| needed.contains(model) || Some(*model) == latest);
     }

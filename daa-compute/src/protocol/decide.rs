@@ -35,6 +35,24 @@ impl Run {
         Ok(step)
     }
 
+    /// The effects that a state rebuilt from its events still waits for: a runtime that starts again performs them.
+    #[must_use]
+    pub fn pending(&self) -> Vec<Effect> {
+        let aggregation = self.aggregation().into_iter();
+        let timer = self.open.iter().filter(|open| open.accepted.is_none() && !open.overdue);
+        let timer = timer.map(|open| Effect::Timer { round: open.round, stage: open.stage });
+        let audits = self.outstanding_audits().cloned();
+        let audits = audits.map(|commitment| Effect::Audit(AuditOrder { commitment }));
+        aggregation.chain(timer).chain(audits).collect()
+    }
+
+    fn aggregation(&self) -> Option<Effect> {
+        let open = self.open.as_ref()?;
+        let digest = |agent: &AgentId| Some((agent.clone(), open.commitments.get(agent)?.update));
+        let updates = open.accepted.as_ref()?.iter().filter_map(digest).collect();
+        Some(Effect::Aggregate { round: open.round, base: open.base, updates })
+    }
+
     fn take(&mut self, event: Event, step: &mut Step) {
         step.effects.extend(self.effects_before(&event));
         let applied = self.apply(&event);
@@ -306,11 +324,7 @@ impl Run {
                     Effect::Timer { round: *round, stage: Stage::Revealing },
                 ]
             }
-            Event::AggregationStarted { round, accepted } => self.open.iter().map(|open| {
-                let digest = |agent: &AgentId| Some((agent.clone(), open.commitments.get(agent)?.update));
-                let updates = accepted.iter().filter_map(digest).collect();
-                Effect::Aggregate { round: *round, base: open.base, updates }
-            }).collect(),
+            Event::AggregationStarted { .. } => self.aggregation().into_iter().collect(),
             Event::RoundClosed { round, audits, .. } => {
                 let closed = self.closed.get(round);
                 let orders = audits.iter().filter_map(|agent| closed?.accepted.get(agent).cloned());

@@ -1,0 +1,29 @@
+//! A swarm that trains one model: governed, paid, audited, and resumable after any crash.
+//!
+//! This is where the crates meet. The [`Coordinator`] feeds the pure round protocol of `daa-compute`, makes what
+//! follows from each input durable in one append together with the money that it moves, and performs the
+//! protocol's effects. A [`Member`] is an [`Agent`](daa_core::agent::Agent) whose collector watches the run, whose
+//! strategies train, reveal and audit, and whose executors do so behind the gate. `docs/design/swarm.md` has the
+//! whole picture.
+
+mod aggregation;
+mod bookkeeping;
+mod coordinator;
+mod desk;
+mod economics;
+mod error;
+mod evidence_file;
+mod executors;
+mod member;
+mod proof;
+mod view;
+
+pub use coordinator::{Coordinator, CoordinatorParts, EVENT_KIND};
+pub use desk::{Desk, LocalTrainer, Trainer};
+pub use economics::Economics;
+pub use error::SwarmError;
+pub use evidence_file::EvidenceFile;
+pub use executors::{AUDIT, COMMIT, JOIN, REVEAL, TRAIN, executors};
+pub use member::{Member, RULES};
+pub use proof::{Proof, prove};
+pub use view::{Duty, MemberView, OpenRound, RunView};

@@ -1,0 +1,407 @@
+//! The coordinator: the round protocol, on an event store, with the money that follows from it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daa_compute::checkpoint::Checkpoint;
+use daa_compute::codec::{Residual, SparseUpdate};
+use daa_compute::commitment::{Commitment, Round};
+use daa_compute::evidence::{Evidence, Ruling, recheck};
+use daa_compute::protocol::{Effect, Event, Finding, Input, Refusal, Run, RunTerms, Stage};
+use daa_compute::replay::Exhibits;
+use daa_compute::{ComputeBackend, RunConfig};
+use daa_core::artifact::Artifacts;
+use daa_core::clock::Clock;
+use daa_core::digest::Digest;
+use daa_core::event::{
+    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, StreamWrite, Version,
+};
+use daa_core::id::{AgentId, EventKind, StreamId};
+use daa_economy::{Ledger, RunId};
+use tokio::sync::{Mutex, watch};
+
+use super::bookkeeping::Bookkeeping;
+use super::economics::Economics;
+use super::error::SwarmError;
+use super::view::RunView;
+
+/// The kind that the events of a run are stored under.
+pub const EVENT_KIND: &str = "run.progressed.v1";
+
+/// How often an append is tried again when the ledger moved meanwhile.
+const MAX_CONFLICTS: u32 = 32;
+
+/// What a coordinator is made of. The ledger must be on the same store.
+#[derive(Clone, Debug)]
+pub struct CoordinatorParts {
+    /// What the members agree on.
+    pub config: RunConfig,
+    /// What the run costs and earns.
+    pub economics: Economics,
+    /// Where the history goes.
+    pub store: Arc<dyn EventStore>,
+    /// Where models, updates and evidence go.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// Where the money is.
+    pub ledger: Ledger,
+    /// On what accusations are rechecked.
+    pub backend: Arc<dyn ComputeBackend>,
+    /// The time, for deadlines.
+    pub clock: Arc<dyn Clock>,
+    /// How long a stage of a round waits for a member that does not answer before a quorum suffices.
+    pub stage_timeout: Duration,
+}
+
+/// Drives one training run. Cheap to clone; clones are the same coordinator.
+///
+/// # Contract
+/// - Every input is durable, with all that follows from it and all money that this moves, before the call returns.
+/// - Every call may be repeated after a crash: an input that was taken before is refused as a duplicate and changes
+///   nothing.
+/// - One process drives a run at a time; a second one meets [`SwarmError::SecondCoordinator`].
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) parts: CoordinatorParts,
+    pub(super) stream: StreamId,
+    books: Bookkeeping,
+    state: Mutex<State>,
+    view: watch::Sender<Arc<RunView>>,
+    failure: watch::Sender<Option<Arc<SwarmError>>>,
+    /// The round that may not close yet, if any.
+    pub(super) held: watch::Sender<Option<Round>>,
+}
+
+#[derive(Debug)]
+struct State {
+    run: Run,
+    version: Version,
+}
+
+impl Coordinator {
+    /// Begins the run of `parts`, or takes it up where an earlier process left it.
+    ///
+    /// # Errors
+    /// [`SwarmError`] when a store fails, or holds a history that does not fit together.
+    pub async fn open(parts: CoordinatorParts) -> Result<Self, SwarmError> {
+        parts.config.check()?;
+        let initial = parts.config.initial()?;
+        parts.artifacts.put(initial.encode().into()).await?;
+        parts.artifacts.put(Residual::zero(initial.layout().clone()).encode().into()).await?;
+        let genesis = Checkpoint::genesis(parts.config.run_id(), initial).store(&*parts.artifacts).await?;
+        let run_id = parts.config.run_id().to_string();
+        let name = RunId::new(run_id.chars().take(16).collect::<String>())?;
+        let stream = StreamId::new(format!("run/{name}"))?;
+        let books = Bookkeeping::new(name, parts.economics.clone(), &parts.ledger)?;
+        let mut run = Run::new(RunTerms::new(&parts.config, genesis)?);
+        let mut view = RunView::default();
+        view.begin(run.latest(), run.terms().zero_residual);
+        let version = replay(&*parts.store, &stream, &mut run, &mut view).await?;
+        parts
+            .ledger
+            .update(|change, now| books.endow_pool(change, parts.config.rounds, now))
+            .await?;
+        let state = Mutex::new(State { run, version });
+        let (view, failure) = (watch::Sender::new(Arc::new(view)), watch::Sender::new(None));
+        let held = watch::Sender::new(None);
+        let inner = Arc::new(Inner { parts, stream, books, state, view, failure, held });
+        let coordinator = Self { inner };
+        let pending = coordinator.inner.state.lock().await.run.pending();
+        coordinator.perform(pending);
+        Ok(coordinator)
+    }
+
+    /// What everybody may know of the run.
+    #[must_use]
+    pub fn view(&self) -> Arc<RunView> {
+        self.inner.view.borrow().clone()
+    }
+
+    /// The view, and each change of it.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<RunView>> {
+        self.inner.view.subscribe()
+    }
+
+    /// What the members agree on.
+    #[must_use]
+    pub fn config(&self) -> &RunConfig {
+        &self.inner.parts.config
+    }
+
+    /// What the run costs and earns.
+    #[must_use]
+    pub fn economics(&self) -> &Economics {
+        self.inner.books.economics()
+    }
+
+    /// The stream that the run is written to.
+    #[must_use]
+    pub fn stream(&self) -> &StreamId {
+        &self.inner.stream
+    }
+
+    pub(super) fn artifacts(&self) -> &Arc<dyn Artifacts> {
+        &self.inner.parts.artifacts
+    }
+
+    /// An agent joins with a shard, and locks its stake in the same append. It takes part from the next round on.
+    ///
+    /// # Errors
+    /// [`SwarmError::Refused`] when it is a member or was ejected; [`SwarmError::Rejected`] without the stake.
+    pub async fn join(&self, agent: AgentId, shard: Digest) -> Result<(), SwarmError> {
+        self.take(Input::Join { agent, shard }).await
+    }
+
+    /// The first round may open, as soon as there are enough members. Repeating it has no effect.
+    ///
+    /// # Errors
+    /// [`SwarmError`] of the stores.
+    pub async fn start(&self) -> Result<(), SwarmError> {
+        match self.take(Input::Start).await {
+            Err(SwarmError::Refused(Refusal::OutOfTurn | Refusal::Ended)) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Declares a member dead: nobody waits for it any longer. It is not paid for what it did not do, and not
+    /// slashed. Repeating it has no effect.
+    ///
+    /// # Errors
+    /// [`SwarmError`] of the stores.
+    pub async fn lost(&self, agent: AgentId) -> Result<(), SwarmError> {
+        match self.take(Input::Dead { agent }).await {
+            Err(SwarmError::Refused(Refusal::NotLive { .. } | Refusal::Ejected { .. } | Refusal::Ended)) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// A member commits to its update of the open round.
+    ///
+    /// # Errors
+    /// [`SwarmError::Refused`] when it is not its turn, or a field is not what the run fixes.
+    pub async fn commit(&self, commitment: Commitment) -> Result<(), SwarmError> {
+        self.take(Input::Commit(commitment)).await
+    }
+
+    /// A member reveals its update, which must be in the artefact store. It is read, measured and decoded first.
+    ///
+    /// # Errors
+    /// [`SwarmError::Missing`] when the update is not there, [`SwarmError::Wire`] when it does not decode,
+    /// [`SwarmError::Refused`] when it is not what was committed.
+    pub async fn reveal(&self, agent: AgentId, round: Round, update: Digest) -> Result<(), SwarmError> {
+        let parts = &self.inner.parts;
+        let missing = SwarmError::Missing { what: "update", digest: update };
+        let bytes = parts.artifacts.get(&update).await?.ok_or(missing)?;
+        SparseUpdate::decode(parts.backend.layout(), &parts.config.codec, &bytes)?;
+        self.take(Input::Reveal { agent, round, update, len: bytes.len() as u64 }).await
+    }
+
+    /// An audit is done. An accusation is rechecked before it counts: one that does not hold up, or that this
+    /// machine cannot repeat bit for bit, convicts nobody.
+    ///
+    /// # Errors
+    /// [`SwarmError::Refused`] when nobody asked for this audit.
+    pub async fn audited(
+        &self,
+        commitment: &Commitment,
+        accusation: Option<Evidence>,
+    ) -> Result<Finding, SwarmError> {
+        let finding = match accusation {
+            None => Finding::Honest,
+            Some(evidence) => self.recheck(&evidence).await?,
+        };
+        let (agent, round) = (commitment.agent.clone(), commitment.round);
+        self.take(Input::Audited { agent, round, finding }).await?;
+        Ok(finding)
+    }
+
+    /// A member did not hand over what only it has, so its submission cannot be audited. It is ejected, not slashed.
+    ///
+    /// # Errors
+    /// As [`Self::audited`].
+    pub async fn withheld(&self, commitment: &Commitment) -> Result<(), SwarmError> {
+        let (agent, round) = (commitment.agent.clone(), commitment.round);
+        self.take(Input::Audited { agent, round, finding: Finding::Withheld }).await
+    }
+
+    async fn recheck(&self, evidence: &Evidence) -> Result<Finding, SwarmError> {
+        let parts = &self.inner.parts;
+        let digest = parts.artifacts.put(evidence.encode()?).await?;
+        let exhibits = Exhibits::fetch(&*parts.artifacts, &evidence.commitment).await?;
+        match recheck(&*parts.backend, evidence, &digest, &exhibits).await? {
+            Ruling::Confirmed => Ok(evidence.finding()?),
+            ruling => {
+                let accused = &evidence.commitment.agent;
+                tracing::warn!(%accused, ?ruling, "an accusation that does not hold up");
+                Ok(Finding::Honest)
+            }
+        }
+    }
+
+    /// Keeps a round from closing until [`Self::release`]; so that something else can be made to happen before.
+    pub fn hold(&self, round: Round) {
+        self.inner.held.send_replace(Some(round));
+    }
+
+    /// Lets the round that was held close.
+    pub fn release(&self) {
+        self.inner.held.send_replace(None);
+    }
+
+    /// Waits until the run has ended.
+    ///
+    /// # Errors
+    /// What made the run impossible to go on with.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn finished(&self) -> Result<(), Arc<SwarmError>> {
+        let (mut view, mut failure) = (self.watch(), self.inner.failure.subscribe());
+        tokio::select! {
+            failed = failure.wait_for(Option::is_some) => match failed.ok().and_then(|failed| (*failed).clone()) {
+                Some(error) => Err(error),
+                None => Ok(()),
+            },
+            _ = view.wait_for(|view| view.finished) => Ok(()),
+        }
+    }
+
+    pub(super) fn fail(&self, error: SwarmError) {
+        self.inner.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(Arc::new(error));
+            }
+            first
+        });
+    }
+
+    /// Takes an input: decides, makes durable, tells everybody, and performs what follows.
+    pub(super) async fn take(&self, input: Input) -> Result<(), SwarmError> {
+        let inner = &self.inner;
+        let mut state = inner.state.lock().await;
+        let mut run = state.run.clone();
+        let step = run.step(input)?;
+        let before = self.view();
+        let after = self.record(&step.events, state.version, &before).await?;
+        state.version = Version::new(state.version.get() + step.events.len() as u64);
+        state.run = run;
+        let obsolete = before.referenced().difference(&after.referenced()).copied().collect();
+        inner.view.send_replace(Arc::new(after));
+        drop(state);
+        self.perform(step.effects);
+        self.discard(obsolete).await;
+        Ok(())
+    }
+
+    /// Makes events and their money durable in one append, and returns the view with them.
+    async fn record(
+        &self,
+        events: &[Event],
+        version: Version,
+        before: &RunView,
+    ) -> Result<RunView, SwarmError> {
+        let inner = &self.inner;
+        let now = inner.parts.clock.now();
+        let kind = EventKind::new(EVENT_KIND)?;
+        let new: Result<Vec<NewEvent>, _> =
+            events.iter().map(|event| NewEvent::json(kind.clone(), now, event)).collect();
+        let write = StreamWrite::new(inner.stream.clone(), ExpectedVersion::Exact(version), new?);
+        for _ in 0..MAX_CONFLICTS {
+            let mut change = inner.parts.ledger.begin().await?;
+            let mut view = before.clone();
+            for event in events {
+                inner.books.book(&mut change, event, &view, now)?;
+                view.apply(event);
+            }
+            let mut batch = Batch::new().with(write.clone());
+            batch.writes.extend(change.writes());
+            match inner.parts.store.append(batch).await {
+                Ok(_) => {
+                    change.confirm();
+                    return Ok(view);
+                }
+                Err(AppendError::Conflict { stream, .. }) if stream == inner.stream => {
+                    return Err(SwarmError::SecondCoordinator { stream: stream.to_string() });
+                }
+                Err(AppendError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(SwarmError::Contended { tries: MAX_CONFLICTS })
+    }
+
+    /// Performs effects. Training, revealing and auditing are the members' own duty, which the view tells them.
+    fn perform(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Aggregate { round, base, updates } => {
+                    let coordinator = self.clone();
+                    tokio::spawn(async move { coordinator.aggregate(round, base, updates).await });
+                }
+                Effect::Timer { round, stage } => self.arm(round, stage),
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets a quorum suffice when a stage takes too long.
+    fn arm(&self, round: Round, stage: Stage) {
+        let coordinator = self.clone();
+        tokio::spawn(async move {
+            let mut view = coordinator.watch();
+            let over = view.wait_for(|view| {
+                view.finished || view.open.as_ref().is_none_or(|open| open.round != round || open.stage != Some(stage))
+            });
+            let clock = coordinator.inner.parts.clock.clone();
+            tokio::select! {
+                _ = over => {}
+                () = clock.sleep(coordinator.inner.parts.stage_timeout) => {
+                    // Refused when the stage ended at the same moment: then there is nothing left to do.
+                    if let Err(error) = coordinator.take(Input::Deadline { round, stage }).await {
+                        tracing::debug!(round = round.0, %error, "deadline");
+                    }
+                }
+            }
+        });
+    }
+
+    /// Removes artefacts that no event needs any more. One that stays behind costs space and nothing else.
+    async fn discard(&self, obsolete: BTreeSet<Digest>) {
+        for digest in obsolete {
+            if let Err(error) = self.inner.parts.artifacts.remove(&digest).await {
+                tracing::debug!(%digest, %error, "an artefact was not removed");
+            }
+        }
+    }
+
+    pub(super) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+/// Rebuilds run and view from the history; returns its length.
+async fn replay(
+    store: &dyn EventStore,
+    stream: &StreamId,
+    run: &mut Run,
+    view: &mut RunView,
+) -> Result<Version, SwarmError> {
+    let mut version = Version::EMPTY;
+    loop {
+        let page = store.read_stream(stream, version, PageSize::default()).await?;
+        let Some(last) = page.last() else { return Ok(version) };
+        version = last.version;
+        for recorded in &page {
+            let event: Event = recorded.json()?;
+            run.apply(&event)?;
+            view.apply(&event);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What a member can do, each behind the gate.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use daa_compute::commitment::{Commitment, Round};
+use daa_compute::protocol::{Finding, Refusal, Standing};
+use daa_compute::replay::Audit;
+use daa_core::action::{
+    Action, ActionState, Authorized, ExecuteError, Executor, Executors, Outcome, Reconciled,
+};
+use daa_core::digest::Digest;
+use daa_core::fault::{Reaction, Retry};
+use daa_core::id::{ActionKind, IdError};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::desk::Desk;
+use super::error::SwarmError;
+
+/// Joining the run, with a stake.
+pub const JOIN: &str = "swarm.join";
+/// Local steps; costs what the examples cost.
+pub const TRAIN: &str = "swarm.train";
+/// Committing to an update.
+pub const COMMIT: &str = "swarm.commit";
+/// Revealing a committed update.
+pub const REVEAL: &str = "swarm.reveal";
+/// Recomputing somebody's submission; costs what the examples cost.
+pub const AUDIT: &str = "swarm.audit";
+
+/// All executors of a member, by kind.
+///
+/// # Errors
+/// Never in practice: the kinds are constants.
+pub fn executors(desk: &Arc<Desk>) -> Result<Executors, IdError> {
+    let with = |what| Work { desk: desk.clone(), what };
+    Ok(Executors::new()
+        .with(ActionKind::new(JOIN)?, with(What::Join))
+        .with(ActionKind::new(TRAIN)?, with(What::Train))
+        .with(ActionKind::new(COMMIT)?, with(What::Commit))
+        .with(ActionKind::new(REVEAL)?, with(What::Reveal))
+        .with(ActionKind::new(AUDIT)?, with(What::Audit)))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Join,
+    Train,
+    Commit,
+    Reveal,
+    Audit,
+}
+
+#[derive(Debug)]
+struct Work {
+    desk: Arc<Desk>,
+    what: What,
+}
+
+/// The parameters of training, committing and revealing.
+#[derive(Debug, Serialize, Deserialize)]
+struct OfRound {
+    round: Round,
+}
+
+/// What training came to, as the journal keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TrainedUpdate {
+    pub(super) commitment: Commitment,
+    pub(super) bytes: u64,
+    pub(super) loss: f64,
+}
+
+#[async_trait]
+impl Executor for Work {
+    async fn execute(&self, action: &Authorized) -> Result<Outcome, ExecuteError> {
+        let done = match self.what {
+            What::Join => self.join().await,
+            What::Train => self.train(action.params_as::<OfRound>()?.round).await,
+            What::Commit => self.commit(action.params_as::<OfRound>()?.round).await,
+            What::Reveal => self.reveal(action.params_as::<OfRound>()?.round).await,
+            What::Audit => self.audit(&action.params_as()?).await,
+        };
+        done.map_err(failed)
+    }
+
+    /// Training and replaying have no effect beyond artefacts that nothing names yet. Everything else is in the
+    /// run's history, or did not happen.
+    async fn reconcile(&self, action: &Action) -> Result<Reconciled, ExecuteError> {
+        let view = self.desk.coordinator().view();
+        let agent = self.desk.agent();
+        let round = OfRound::deserialize(action.params()).map(|of| of.round);
+        let open = view.open.as_ref().filter(|open| round.as_ref().is_ok_and(|round| *round == open.round));
+        let accepted = || {
+            let member = view.members.get(agent);
+            member.is_some_and(|member| round.as_ref().is_ok_and(|round| member.accepted.contains(round)))
+        };
+        let happened = match self.what {
+            What::Train | What::Audit => false,
+            What::Join => view.members.get(agent).is_some_and(|member| member.standing == Standing::Live),
+            What::Commit => accepted() || open.is_some_and(|open| open.committed.contains_key(agent)),
+            What::Reveal => accepted() || open.is_some_and(|open| open.revealed.contains(agent)),
+        };
+        let recorded = || Reconciled::Completed(Outcome::new(json!({ "recorded": true })));
+        Ok(if happened { recorded() } else { Reconciled::NotFound })
+    }
+}
+
+impl Work {
+    async fn join(&self) -> Result<Outcome, SwarmError> {
+        let desk = &self.desk;
+        match desk.coordinator().join(desk.agent().clone(), desk.shard()).await {
+            Ok(()) | Err(SwarmError::Refused(Refusal::AlreadyLive { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        let closed = desk.coordinator().view().closed;
+        Ok(Outcome::new(json!({ "rounds_closed": closed })))
+    }
+
+    async fn train(&self, round: Round) -> Result<Outcome, SwarmError> {
+        let submission = self.desk.train(round).await?;
+        let cost = self.desk.coordinator().economics().price_of(submission.commitment.examples);
+        let trained = TrainedUpdate {
+            bytes: submission.bytes.len() as u64,
+            loss: submission.loss,
+            commitment: submission.commitment,
+        };
+        Ok(Outcome::new(json!(trained)).with_cost(cost))
+    }
+
+    async fn commit(&self, round: Round) -> Result<Outcome, SwarmError> {
+        let trained = trained_update(&self.desk, round).await?;
+        match self.desk.coordinator().commit(trained.commitment.clone()).await {
+            Ok(()) | Err(SwarmError::Refused(Refusal::Duplicate { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Outcome::new(json!({ "commitment": trained.commitment.digest() })))
+    }
+
+    async fn reveal(&self, round: Round) -> Result<Outcome, SwarmError> {
+        let trained = trained_update(&self.desk, round).await?;
+        let desk = &self.desk;
+        match desk.coordinator().reveal(desk.agent().clone(), round, trained.commitment.update).await {
+            Ok(()) | Err(SwarmError::Refused(Refusal::Duplicate { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Outcome::new(json!({ "update": trained.commitment.update, "bytes": trained.bytes })))
+    }
+
+    async fn audit(&self, commitment: &Commitment) -> Result<Outcome, SwarmError> {
+        let coordinator = self.desk.coordinator();
+        let verdict = match self.desk.audit(commitment).await? {
+            None => coordinator.withheld(commitment).await.map(|()| "withheld"),
+            Some(Audit::Honest) => coordinator.audited(commitment, None).await.map(|_| "honest"),
+            Some(Audit::Forged(evidence)) => {
+                let found = coordinator.audited(commitment, Some(*evidence)).await;
+                found.map(|finding| if finding == Finding::Honest { "unconfirmed" } else { "forged" })
+            }
+            Some(_) => return Err(SwarmError::Refused(Refusal::OutOfTurn)),
+        };
+        let verdict = match verdict {
+            Err(SwarmError::Refused(Refusal::NoSuchAudit { .. } | Refusal::Ended)) => "already done",
+            verdict => verdict?,
+        };
+        let cost = coordinator.economics().price_of(commitment.examples);
+        let (agent, round) = (&commitment.agent, commitment.round);
+        Ok(Outcome::new(json!({ "agent": agent, "round": round, "verdict": verdict })).with_cost(cost))
+    }
+}
+
+/// What this member's training of a round came to, from the journal of that action.
+pub(super) async fn trained_update(desk: &Desk, round: Round) -> Result<TrainedUpdate, SwarmError> {
+    let id = desk.action_id("train", &round.to_string())?;
+    let missing = || SwarmError::Missing { what: "training result of action", digest: Digest::of(id.as_str().as_bytes()) };
+    match desk.gate().status(&id).await?.map(|status| status.state) {
+        Some(ActionState::Succeeded(outcome)) => {
+            TrainedUpdate::deserialize(&outcome.output).map_err(|_| missing())
+        }
+        _ => Err(missing()),
+    }
+}
+
+/// Each of these failures leaves no effect behind: what the run takes, it takes in one append.
+fn failed(error: SwarmError) -> ExecuteError {
+    match error.retry() {
+        Retry::Never => ExecuteError::rejected(error),
+        Retry::Now | Retry::Later | Retry::After(_) => ExecuteError::unavailable(error),
+    }
+}
