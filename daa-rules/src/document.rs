@@ -21,6 +21,8 @@ pub(crate) struct Node {
 
 #[derive(Debug)]
 pub(crate) enum Content {
+    /// TOML has none.
+    #[cfg(feature = "yaml")]
     Null,
     Bool,
     Integer(i64),
@@ -49,6 +51,7 @@ pub(crate) struct Misfit {
 impl Node {
     const fn found(&self) -> &'static str {
         match self.content {
+            #[cfg(feature = "yaml")]
             Content::Null => "nothing",
             Content::Bool => "a boolean",
             Content::Integer(..0) => "a negative integer",

@@ -77,7 +77,7 @@ pub enum RulesetError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<RulesetError>,
+        source: Box<Self>,
     },
 }
 

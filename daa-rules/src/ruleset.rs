@@ -155,7 +155,7 @@ impl Ruleset {
         Self::parse(&source, parse).map_err(in_file)
     }
 
-    fn parse(source: &str, parse: fn(&str) -> Result<Node, Misfit>) -> Result<Self, RulesetError> {
+    fn parse(source: &str, parse: Parse) -> Result<Self, RulesetError> {
         if source.len() > Limits::SOURCE {
             return Err(RulesetError::TooLarge { actual: source.len() as u64, limit: Limits::SOURCE });
         }
@@ -206,7 +206,10 @@ impl Ruleset {
     }
 }
 
-fn parser(extension: &str) -> Option<fn(&str) -> Result<Node, Misfit>> {
+/// Reads one language.
+type Parse = fn(&str) -> Result<Node, Misfit>;
+
+fn parser(extension: &str) -> Option<Parse> {
     match extension {
         "toml" => Some(document::parse_toml),
         #[cfg(feature = "yaml")]

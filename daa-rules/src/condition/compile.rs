@@ -183,6 +183,10 @@ impl Compiler<'_> {
 
     fn select(&mut self, expression: &IdedExpr, select: &SelectExpr, depth: usize) -> Compiled {
         let member = self.member(expression, &select.operand, &select.field, depth)?;
+        if self.schema.params.is_some() && matches!(member, Expression::Action(ActionField::Params)) {
+            let instead = "name one that [params] declares, such as action.params.NAME";
+            return Err(self.unsupported(expression, "action.params as a whole", instead));
+        }
         Ok(if select.test { Expression::Has(Box::new(member)) } else { member })
     }
 

@@ -233,8 +233,8 @@ impl<'a> Walk<'a, '_> {
         let range = self.value(&fold.range)?;
         let mut accumulator = self.value(&fold.initial);
         let floor = self.locals.len();
-        let mut items = operator::items(&range)?;
-        while let Some(item) = items.next() {
+        let items = operator::items(&range)?;
+        for item in items {
             self.locals.push(Ok(item));
             self.locals.push(accumulator);
             let more = self.bool("loop", &fold.condition);

@@ -21,21 +21,21 @@ pub(crate) enum Expression {
     Param(Declared),
     /// A variable of a macro: its place on the stack of variables.
     Local(usize),
-    Field(Box<Expression>, String),
+    Field(Box<Self>, String),
     /// `has(...)` of one of the above.
-    Has(Box<Expression>),
-    Index(Box<Expression>, Box<Expression>),
-    List(Vec<Expression>),
-    Not(Box<Expression>),
-    Negate(Box<Expression>),
-    And(Box<Expression>, Box<Expression>),
-    Or(Box<Expression>, Box<Expression>),
-    If(Box<[Expression; 3]>),
-    Binary(Operator, Box<Expression>, Box<Expression>),
-    Call(Function, Vec<Expression>),
+    Has(Box<Self>),
+    Index(Box<Self>, Box<Self>),
+    List(Vec<Self>),
+    Not(Box<Self>),
+    Negate(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+    If(Box<[Self; 3]>),
+    Binary(Operator, Box<Self>, Box<Self>),
+    Call(Function, Vec<Self>),
     Fold(Box<Fold>),
     /// True unless its operand is false: how macros go on after an indeterminate element.
-    NotFalse(Box<Expression>),
+    NotFalse(Box<Self>),
 }
 
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ pub(crate) fn check(text: &str) -> Result<(), ConditionError> {
             0
         };
         let in_word = char.is_alphanumeric() || matches!(char, '_' | '"' | '\'');
-        if !char.is_whitespace() && !(in_word && word) {
+        if !(char.is_whitespace() || in_word && word) {
             tokens += 1;
         }
         word = in_word;

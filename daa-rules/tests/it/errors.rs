@@ -152,6 +152,20 @@ fn facts_must_be_declared_and_parameters_when_any_are() {
 }
 
 #[test]
+fn declared_parameters_are_used_by_name() {
+    for condition in ["action.params == 1", "\"to\" in action.params", "action.params[action.id] == 1"] {
+        let rule = format!("[params]\nto='any'\n[[rule]]\non='a'\neffect='permit'\nwhen='{condition}'\n");
+        let found = toml_error(&rule);
+        let what = "action.params as a whole cannot be used in a condition; \
+                    name one that [params] declares, such as action.params.NAME";
+        assert!(found.ends_with(what), "{found}");
+    }
+    let named = "[params]\nto='any'\n[[rule]]\non='a'\neffect='permit'\n\
+                 when='has(action.params.to) && action.params[\"to\"].x[0] == 1'\n";
+    assert!(Ruleset::from_toml(named).is_ok());
+}
+
+#[test]
 fn a_condition_that_is_not_valid() {
     let cases = [
         (

@@ -35,6 +35,36 @@ fn conditions_that_are_too_long_too_deep_or_too_large_are_refused() {
 }
 
 #[test]
+fn conditions_at_the_limits_are_read_quickly_and_on_a_small_stack() {
+    let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(47), close.repeat(47));
+    let conditions = [
+        format!("1{} == 1", "+1".repeat(509)),
+        format!("action.params{}", ".a".repeat(509)),
+        format!("action.params{}", "[0]".repeat(340)),
+        nested("(", ")"),
+        nested("[", "]"),
+        nested("size(", ")"),
+        nested("[[1].map(x, ", ")]"),
+        nested("{1: ", "}"),
+        nested("!(", ")"),
+        nested("(1 == ", ")"),
+        nested("true ? (", ") : false"),
+        format!("({})", "1 < ".repeat(300)),
+        "a{".repeat(48),
+        "[x, ".repeat(48),
+    ];
+    let reader = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+        for condition in conditions {
+            let start = Instant::now();
+            let _ = Ruleset::from_toml(&permit_when(&condition));
+            println!("{:?} {}", start.elapsed(), condition.chars().take(20).collect::<String>());
+            assert!(start.elapsed() < Duration::from_secs(3), "{condition} took {:?}", start.elapsed());
+        }
+    });
+    reader.unwrap().join().unwrap();
+}
+
+#[test]
 fn what_is_too_much_in_a_ruleset_is_refused() {
     let rule = "[[rule]]\non='a'\neffect='permit'\n";
     assert_eq!(Ruleset::from_toml(&rule.repeat(Limits::RULES)).unwrap().rules().len(), Limits::RULES);

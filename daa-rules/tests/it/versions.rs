@@ -189,7 +189,9 @@ fn every_decision_uses_exactly_one_ruleset() {
             assert_eq!(engine.replace(next.clone()).digest(), before.digest());
         }
         stop.store(true, Ordering::Relaxed);
-        readers.map(|reader| reader.join().unwrap());
+        for reader in readers {
+            reader.join().unwrap();
+        }
     });
 }
 
