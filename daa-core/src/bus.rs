@@ -4,7 +4,7 @@
 //! [event store](crate::event::EventStore) is the truth, and whoever needs the past reads it there. What must
 //! not be lost is an event first, and a message after that.
 //!
-//! - A message on a [`Topic`] goes to every subscription whose [`TopicPattern`] matches. Subscriptions that
+//! - A message on a [`Topic`](crate::id::Topic) goes to every subscription whose [`TopicPattern`] matches. Subscriptions that
 //!   name the same [group](SubscribeOptions::with_group) share the messages: one member gets each.
 //! - Each delivery is [acknowledged](Delivery::ack) or [refused](Delivery::nack). What is refused, or dropped
 //!   without either, comes again, up to a number of attempts, and then becomes a [`DeadLetter`] with the error,

@@ -24,7 +24,7 @@ use daa_core::plugin::{
 };
 use daa_core::shutdown::Shutdown;
 
-use crate::resilience::support::{PermitAll, Slow, action, idle};
+use crate::resilience::support::{PermitAll, Slow, action, idle, in_time};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -152,7 +152,7 @@ async fn services(orchestrator: &DaaOrchestrator) -> Vec<ServiceHealth> {
 async fn shut_down(
     orchestrator: DaaOrchestrator,
 ) -> tokio::task::JoinHandle<daa_core::orchestrator::ShutdownReport> {
-    let ending = tokio::spawn(orchestrator.shutdown());
+    let ending = tokio::spawn(in_time(orchestrator.shutdown()));
     idle().await;
     ending
 }

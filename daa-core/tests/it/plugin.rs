@@ -20,7 +20,7 @@ use daa_core::plugin::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::resilience::support::{Scripted, action, gate, idle};
+use crate::resilience::support::{Scripted, action, gate, idle, in_time};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -140,7 +140,7 @@ async fn after_a_second<T: Send + 'static>(
     clock: &ManualClock,
     call: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    let call = tokio::spawn(call);
+    let call = tokio::spawn(in_time(call));
     idle().await;
     clock.advance(SECOND);
     call.await.unwrap()

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use daa_core::action::{
@@ -40,7 +41,12 @@ pub(crate) async fn submit(
     id: impl ToString,
     executor: &dyn Executor,
 ) -> Result<Performed, GateError> {
-    gate.submit(action(&id.to_string()), Context::new(), executor).await
+    in_time(gate.submit(action(&id.to_string()), Context::new(), executor)).await
+}
+
+/// Fails the test when what must end on the test's clock does not.
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it should have ended by now")
 }
 
 pub(crate) type Running = JoinHandle<Result<Performed, GateError>>;
