@@ -13,7 +13,7 @@ use super::lapse::{Lapse, MAX_LAPSES, Part};
 use super::metrics::Metrics;
 use super::observe::Observation;
 use super::parameter::Parameter;
-use super::plan::{Expectation, MAX_PLAN, MAX_STEPS, Plan, json_len};
+use super::plan::{Plan, within_bounds};
 use super::reflect::{Hindsight, Reflection};
 use super::report::{CycleReport, StepReport, StepResult, UndoResult};
 use super::situation::{Candidate, Situation};
@@ -30,7 +30,7 @@ const MAX_OBSERVATIONS: usize = 10_000;
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) agent: AgentId,
-    /// Names and intervals (milliseconds) of the collectors.
+    /// Names and intervals of the collectors.
     pub(super) collectors: Vec<(MetricName, std::time::Duration)>,
     pub(super) thresholds: Vec<Threshold>,
     pub(super) parameters: Arc<[Parameter]>,
@@ -384,22 +384,6 @@ impl Machine {
     fn apply(&mut self, record: &Record) {
         Arc::make_mut(&mut self.state).apply(record);
     }
-}
-
-fn within_bounds(plan: Plan) -> Result<Plan, Lapse> {
-    let size = json_len(&plan);
-    let finite = |expect: &Expectation| expect.value.is_finite() && expect.tolerance.is_finite();
-    if !plan.steps.iter().filter_map(|step| step.expect.as_ref()).all(finite) {
-        return Err(Lapse::invalid(Part::Reasoner, "an expectation whose value or tolerance is not finite"));
-    }
-    if plan.steps.len() > MAX_STEPS || size > MAX_PLAN {
-        let detail = format!(
-            "a plan of {} steps and {size} bytes; at most {MAX_STEPS} steps and {MAX_PLAN} bytes are allowed",
-            plan.steps.len()
-        );
-        return Err(Lapse::invalid(Part::Reasoner, &detail));
-    }
-    Ok(plan)
 }
 
 #[cfg(test)]

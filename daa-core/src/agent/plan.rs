@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lapse::{Lapse, Part};
 use crate::action::Outcome;
 use crate::amount::Money;
 use crate::id::{ActionId, ActionKind, MetricName, StrategyName};
@@ -137,8 +138,25 @@ impl Expectation {
     }
 }
 
+/// A plan that can be recorded and read back, or the lapse of whoever made it.
+pub(super) fn within_bounds(plan: Plan) -> Result<Plan, Lapse> {
+    let size = json_len(&plan);
+    let finite = |expect: &Expectation| expect.value.is_finite() && expect.tolerance.is_finite();
+    if !plan.steps.iter().filter_map(|step| step.expect.as_ref()).all(finite) {
+        return Err(Lapse::invalid(Part::Reasoner, "an expectation whose value or tolerance is not finite"));
+    }
+    if plan.steps.len() > MAX_STEPS || size > MAX_PLAN {
+        let detail = format!(
+            "a plan of {} steps and {size} bytes; at most {MAX_STEPS} steps and {MAX_PLAN} bytes are allowed",
+            plan.steps.len()
+        );
+        return Err(Lapse::invalid(Part::Reasoner, &detail));
+    }
+    Ok(plan)
+}
+
 /// The size of a value's JSON in bytes, without building it.
-pub(super) fn json_len<T: Serialize>(value: &T) -> usize {
+fn json_len<T: Serialize>(value: &T) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

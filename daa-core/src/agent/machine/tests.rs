@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::agent::adapt::WEIGHTS;
 use crate::agent::lapse::Cause;
-use crate::agent::plan::{Expectation, PlannedAction};
+use crate::agent::plan::{Expectation, MAX_STEPS, PlannedAction};
 use crate::id::{ActionKind, StrategyName};
 
 /// Arbitrary choices; zeros when the tape has run out.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use daa_core::agent::*;
@@ -32,7 +32,18 @@ fn agent(store: &FaultyStore, world: &Arc<World>, kinds: &'static [&'static str]
     builder(store.clone(), &ManualClock::default(), world)
         .with_collector(collector_fn("load", || async { 1.0 }).unwrap())
         .with_threshold(Threshold::above("load", 1.0, 0.5).unwrap())
-        .with_strategy(always(kinds))
+        .with_strategy(never_the_same(kinds))
+}
+
+/// The same kinds, but other parameters each time it is asked: a cycle that is planned anew instead of resumed
+/// asks the gate for another action under a known id, and that fails.
+fn never_the_same(kinds: &'static [&'static str]) -> impl Strategy {
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    strategy_fn("always", move |_| {
+        let params = serde_json::json!({ "asked": 0.1 + ASKED.fetch_add(1, Ordering::SeqCst) as f64 });
+        steps(kinds).into_iter().map(|step| step.with_params(params.clone())).collect()
+    })
+    .unwrap()
 }
 
 async fn bring_to_end(store: &FaultyStore, world: &Arc<World>, kinds: &'static [&'static str]) -> AgentState {
@@ -161,4 +172,36 @@ async fn what_was_learned_in_a_long_life_is_read_back_from_the_latest_snapshot()
         let second = agent(&store, &world, &["work"]).build().await.unwrap();
         same_but_for_incarnation(first.state().unwrap().clone(), second.state().unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_rollback_that_has_begun_is_finished_even_if_the_failed_step_turns_out_to_have_worked() {
+    let kinds = &["work", "late", "work"];
+    let mut interrupted = 0;
+    for polls in 1.. {
+        let (store, world) = (FaultyStore::new(), Arc::<World>::default());
+        let whole = crash_after(
+            async {
+                let mut agent = agent(&store, &world, kinds).build().await.unwrap();
+                agent.cycle().await.unwrap();
+            },
+            polls,
+        );
+        let undone = world.order().iter().any(|id| id == "a/1/0/undo");
+        world.revealed.store(true, Ordering::SeqCst);
+        let mut agent = agent(&store, &world, kinds).build().await.unwrap();
+        if agent.state().is_some_and(|state| state.cycle == 0) {
+            agent.cycle().await.unwrap();
+            interrupted += u32::from(undone);
+        }
+        let order = world.order();
+        assert!(
+            order == ["a/1/0", "a/1/2"] || order == ["a/1/0", "a/1/0/undo"],
+            "after {polls} polls: {order:?}"
+        );
+        if whole.is_some() {
+            break;
+        }
+    }
+    assert!(interrupted > 0, "no crash came between undoing and the end of the cycle");
 }

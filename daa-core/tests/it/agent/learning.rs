@@ -37,14 +37,22 @@ async fn climbs_to_the_better_parameter_and_takes_back_what_makes_it_worse() {
             .with_adapter(climber())
     };
     let mut agent = setup().build().await.unwrap();
-    let mut events = Vec::new();
+    let (mut events, mut baselines) = (Vec::new(), Vec::<f64>::new());
     for cycle in 0..120 {
         // A restart in the middle of whatever is going on loses nothing.
         if cycle % 7 == 0 {
             agent = setup().build().await.unwrap();
         }
-        events.extend(agent.cycle().await.unwrap().events);
+        let report = agent.cycle().await.unwrap();
+        baselines.extend(report.changes.iter().filter_map(|change| match change {
+            Change::Tried { from: 3.0, before, .. } => Some(*before),
+            _ => None,
+        }));
+        events.extend(report.events);
     }
+    assert!(baselines.len() > 1);
+    let same = |baseline: &f64| (baseline - baselines[0]).abs() < 1e-9;
+    assert!(baselines.iter().all(same), "scores of a rejected value are no measure: {baselines:?}");
     let state = agent.state().unwrap();
     assert!((state.parameters["p"] - 1.0).abs() <= 0.5, "{:?}", state.parameters);
     let rolled_back = |event: &&DaaEvent| matches!(event, DaaEvent::AdaptationRolledBack { .. });

@@ -35,7 +35,8 @@ impl Policy for Rules {
 pub(crate) struct World {
     pub(crate) effects: Mutex<BTreeMap<String, u32>>,
     pub(crate) order: Mutex<Vec<String>>,
-    pub(crate) broken: AtomicBool,
+    /// Whether it can be found out that `late` took effect.
+    pub(crate) revealed: AtomicBool,
 }
 
 impl World {
@@ -57,7 +58,7 @@ impl World {
     }
 }
 
-/// Performs `work`, fails at `fail`, never ends `hang`.
+/// Performs `work`, fails at `fail`, loses sight of `late`, never ends `hang`.
 #[derive(Clone, Debug)]
 pub(crate) struct Worker(pub(crate) Arc<World>);
 
@@ -67,12 +68,10 @@ impl Executor for Worker {
         tokio::task::yield_now().await;
         match action.kind().as_str() {
             "fail" => return Err(ExecuteError::rejected("as asked")),
+            "late" => return Err(ExecuteError::interrupted("as asked")),
             "hang" => std::future::pending::<()>().await,
             "panic" => panic!("as asked"),
             _ => {}
-        }
-        if self.0.broken.load(Ordering::SeqCst) {
-            return Err(ExecuteError::unavailable("broken"));
         }
         self.0.happen(action.id().as_str());
         tokio::task::yield_now().await;
@@ -81,7 +80,10 @@ impl Executor for Worker {
 
     async fn reconcile(&self, action: &Action) -> Result<Reconciled, ExecuteError> {
         tokio::task::yield_now().await;
-        Ok(if self.0.happened(action.id().as_str()) {
+        if action.kind().as_str() == "late" && !self.0.revealed.load(Ordering::SeqCst) {
+            return Ok(Reconciled::Unknown);
+        }
+        Ok(if action.kind().as_str() == "late" || self.0.happened(action.id().as_str()) {
             Reconciled::Completed(Outcome::new(json!({ "value": 10 })))
         } else {
             Reconciled::NotFound
@@ -176,7 +178,7 @@ pub(crate) fn builder(
     let (store, clock): (Arc<dyn EventStore>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(clock.clone()));
     let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(Rules)).build();
     let mut executors = Executors::new();
-    for name in ["work", "fail", "hang", "panic", "undo", "forbidden"] {
+    for name in ["work", "fail", "late", "hang", "panic", "undo", "forbidden"] {
         executors = executors.with(kind(name), Worker(world.clone()));
     }
     Agent::builder(AgentId::new("a").unwrap(), gate, store, clock).with_executors(executors)
