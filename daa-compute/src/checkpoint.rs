@@ -100,7 +100,7 @@ impl Checkpoint {
         out.extend_from_slice(self.run.0.as_bytes());
         out.extend_from_slice(&self.rounds_closed.to_le_bytes());
         out.extend_from_slice(&u32::from(self.previous.is_some()).to_le_bytes());
-        out.extend_from_slice(self.previous.as_ref().map_or(&[0; 32], Digest::as_bytes));
+        out.extend_from_slice(self.previous.as_ref().map_or(&[0; 32], |previous| previous.as_bytes()));
         let parameters = self.parameters.encode();
         put_count(&mut out, parameters.len());
         out.extend_from_slice(&parameters);

@@ -123,10 +123,6 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
     pub(crate) fn digest(&mut self) -> Result<Digest, DecodeError> {
         Ok(Digest::from_bytes(self.array()?))
     }
