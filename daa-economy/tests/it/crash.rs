@@ -5,7 +5,7 @@ use std::sync::Arc;
 use daa_core::amount::Amount;
 use daa_core::event::{AppendError, Batch, EventStore, MemoryEventStore};
 use daa_core::id::AgentId;
-use daa_economy::audit::verify;
+use daa_economy::audit::{verify, verify_store};
 use daa_economy::{AccountKind, Applied, Command, Hold, LedgerError, RewardPool, Round, Stakes};
 
 use crate::support::{
@@ -45,6 +45,7 @@ async fn running_again_after_a_crash_at_any_append_ends_in_the_same_ledger() {
     let whole = MemoryEventStore::new();
     program(Arc::new(whole.clone())).await.unwrap();
     let expected = verify(&all_events(&whole).await).unwrap();
+    assert_eq!(verify_store(&whole).await.unwrap(), expected);
     let mut crashes = 0;
     for dies in [Dies::Before, Dies::After] {
         for appends in 0.. {
