@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use daa_core::amount::Currency;
 use daa_core::clock::SystemClock;
-use daa_core::event::{EventStore, MemoryEventStore, PageSize, Position};
-use daa_economy::audit::Auditor;
+use daa_core::event::{EventStore, MemoryEventStore, PageSize};
+use daa_economy::audit::verify_store;
 use daa_economy::{Account, AccountKind, Ledger, Transfer};
 
 const ACCOUNTS: usize = 1_000;
@@ -68,14 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let replayed = Ledger::open(store.clone(), clock).await?;
     println!("replayed in {:.3} s; sum {}", start.elapsed().as_secs_f64(), replayed.sum(usdc).await?);
     let start = Instant::now();
-    let (mut auditor, mut after) = (Auditor::new(), Position::START);
-    loop {
-        let page = store.read_all(after, PageSize::default()).await?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        page.iter().try_for_each(|event| auditor.check(event))?;
-    }
-    let summary = auditor.summary();
+    let summary = verify_store(&*store).await?;
     println!(
         "verified in {:.3} s: {} transfers, sum {}",
         start.elapsed().as_secs_f64(),

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use daa_core::amount::{Amount, Currency};
 use daa_core::clock::Timestamp;
-use daa_core::event::{DecodeError, RecordedEvent, Version};
+use daa_core::event::{DecodeError, EventStore, PageSize, ReadError, RecordedEvent, Version};
 use daa_core::fault::{Fault, Reaction, Retry};
 use daa_core::id::{AccountId, EventKind, TransferId};
 
 use crate::account::{AccountKind, Balance};
 use crate::books::Books;
-use crate::change::LEDGER_STREAM;
+use crate::change::{LEDGER_STREAM, State};
 use crate::event::{LedgerEvent, VoidCause, Voided};
 use crate::rejection::Rejection;
 use crate::transfer::Hold;
@@ -59,6 +59,9 @@ pub enum AuditError {
     /// An event does not decode.
     #[error("the ledger is damaged")]
     Decode(#[from] DecodeError),
+    /// The store cannot be read, which says nothing about the ledger.
+    #[error("the event store cannot be read")]
+    Read(#[from] ReadError),
     /// An event that the books refuse: more than is there, a budget passed, a hold over-posted, an id used twice.
     #[error("the event at version {version} cannot be")]
     Refused {
@@ -108,12 +111,13 @@ impl Reaction for AuditError {
     fn fault(&self) -> Fault {
         match self {
             Self::Disagreement { .. } => Fault::Bug,
+            Self::Read(error) => error.fault(),
             _ => Fault::Peer,
         }
     }
 
     fn retry(&self) -> Retry {
-        Retry::Never
+        if let Self::Read(error) = self { error.retry() } else { Retry::Never }
     }
 }
 
@@ -131,6 +135,25 @@ pub fn verify<'a>(events: impl IntoIterator<Item = &'a RecordedEvent>) -> Result
         auditor.check(event)?;
     }
     Ok(auditor.summary())
+}
+
+/// Verifies the ledger of a store, page by page.
+///
+/// # Errors
+/// [`AuditError`] at the first event that is wrong, or when the store cannot be read.
+///
+/// # Cancel safety
+/// Dropping the future has no effect.
+pub async fn verify_store(store: &dyn EventStore) -> Result<Summary, AuditError> {
+    let stream = State::new().stream;
+    let (mut auditor, page) = (Auditor::new(), PageSize::default());
+    loop {
+        let events = store.read_stream(&stream, auditor.version, page).await?;
+        events.iter().try_for_each(|event| auditor.check(event))?;
+        if events.len() < page.get() {
+            return Ok(auditor.summary());
+        }
+    }
 }
 
 /// Verifies a ledger piece by piece: for streams that are read in pages.

@@ -21,7 +21,7 @@ pub const LEDGER_STREAM: &str = "ledger";
 pub(crate) struct State {
     pub(crate) books: Books,
     pub(crate) version: Version,
-    stream: StreamId,
+    pub(crate) stream: StreamId,
 }
 
 impl State {

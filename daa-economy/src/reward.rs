@@ -30,6 +30,28 @@ pub struct Share {
 /// A reward is first allocated: held for the agent until the round is audited. Then it is paid, or denied. All
 /// three are idempotent per run, round and agent, so a program that starts again after a crash may do them all
 /// again, and pays nobody twice.
+///
+/// # Examples
+///
+/// ```
+/// # use daa_core::amount::{Amount, Currency};
+/// # use daa_core::digest::Digest;
+/// use daa_economy::{Ledger, Memo, RewardPool, Round, Slash, Stakes};
+///
+/// # async fn example(ledger: Ledger, usdc: Currency, evidence: Digest) -> Result<(), Box<dyn std::error::Error>> {
+/// let stakes = Stakes::new(ledger.clone(), "slashed".try_into()?, usdc);
+/// let pool = RewardPool::new(ledger, "rewards".try_into()?, usdc);
+/// let (alice, mallory) = ("alice".try_into()?, "mallory".try_into()?);
+/// let round = Round::new("digits-1".try_into()?, 7);
+/// stakes.lock(&round.run, &mallory, Amount::from_units(5_000_000)).await?;
+///
+/// pool.allocate(&round, Amount::from_units(1_000_000), &[(alice, 3), (mallory.clone(), 1)]).await?;
+/// pool.deny(&round, &mallory, Memo::new("the update does not replay")?).await?;
+/// stakes.slash(&round, &mallory, Slash::All, Memo::new("poisoned update")?, evidence).await?;
+/// pool.pay(&round, &"alice".try_into()?).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RewardPool {
     ledger: Ledger,

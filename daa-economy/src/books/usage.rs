@@ -138,3 +138,24 @@ fn first_counting(window: Window, at: Timestamp) -> Option<SpendKey> {
     let passed = at.as_millis().checked_sub(window.as_millis())?;
     Some(SpendKey { at: Timestamp::from_millis(passed.saturating_add(1)), number: 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_rolling_window_keeps_only_what_can_still_count() {
+        let window = Window::new(Duration::from_millis(10)).unwrap();
+        let mut usage = Usage::new(Period::Rolling(window));
+        for millis in 0..1_000 {
+            let at = Timestamp::from_millis(millis);
+            usage.charge(SpendKey { at, number: millis }, 3);
+            usage.prune(at);
+            let Usage::Rolling { entries, used, .. } = &usage else { panic!("a rolling window") };
+            assert!(entries.len() <= 10);
+            assert_eq!((*used, usage.used(at)), (entries.len() as u128 * 3, *used));
+        }
+    }
+}

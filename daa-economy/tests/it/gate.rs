@@ -154,6 +154,16 @@ async fn refuses_an_agent_without_a_budget() {
 }
 
 #[tokio::test]
+async fn refuses_an_agent_without_an_account_in_the_currency() {
+    let world = world(50).await;
+    let eur = daa_core::amount::Currency::new("EUR", 2).unwrap();
+    let action = action("a1", 1).with_max_cost(eur.units(1));
+    let refused = world.gate.submit(action, Context::new(), &costs(1)).await;
+    assert!(matches!(refused, Err(GateError::Refused(Refusal::NoAccount { .. }))), "{refused:?}");
+    assert_eq!(world.ledger.balances().await.unwrap().len(), 3, "no account for the payee is left behind");
+}
+
+#[tokio::test]
 async fn an_overrun_costs_no_more_than_was_reserved() {
     let world = world(50).await;
     world.gate.submit(action("a1", 40), Context::new(), &costs(45)).await.unwrap();

@@ -1,7 +1,8 @@
 //! What several tests need.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use daa_core::amount::Currency;
@@ -51,6 +52,69 @@ pub(crate) async fn available(ledger: &Ledger, id: &str) -> u128 {
 
 pub(crate) async fn all_events(store: &dyn EventStore) -> Vec<RecordedEvent> {
     store.read_all(Position::START, PageSize::new(PageSize::MAX)).await.unwrap()
+}
+
+/// What goes wrong at an append of a [`FlakyStore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hiccup {
+    Fine,
+    Unavailable,
+    UnconfirmedButDurable,
+    UnconfirmedAndLost,
+}
+
+/// A store whose appends go wrong by a script, and that lives on; after the script all is fine.
+#[derive(Debug)]
+pub(crate) struct FlakyStore {
+    pub(crate) inner: MemoryEventStore,
+    script: Mutex<VecDeque<Hiccup>>,
+}
+
+impl FlakyStore {
+    pub(crate) fn new(script: impl IntoIterator<Item = Hiccup>) -> Arc<Self> {
+        Arc::new(Self { inner: MemoryEventStore::new(), script: Mutex::new(script.into_iter().collect()) })
+    }
+
+    pub(crate) fn then(&self, hiccup: Hiccup) {
+        self.script.lock().unwrap().push_back(hiccup);
+    }
+}
+
+#[async_trait]
+impl EventStore for FlakyStore {
+    async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        let hiccup = self.script.lock().unwrap().pop_front().unwrap_or(Hiccup::Fine);
+        match hiccup {
+            Hiccup::Fine => self.inner.append(batch).await,
+            Hiccup::Unavailable => Err(AppendError::Unavailable { source: "busy".into() }),
+            Hiccup::UnconfirmedAndLost => Err(AppendError::Unconfirmed { source: "cut off".into() }),
+            Hiccup::UnconfirmedButDurable => {
+                self.inner.append(batch).await?;
+                Err(AppendError::Unconfirmed { source: "cut off".into() })
+            }
+        }
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        page: PageSize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.inner.read_stream(stream, after, page).await
+    }
+
+    async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.inner.read_all(after, page).await
+    }
+
+    async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError> {
+        self.inner.subscribe(after).await
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.inner.head().await
+    }
 }
 
 /// When the store dies at an append.

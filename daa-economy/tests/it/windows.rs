@@ -209,3 +209,32 @@ async fn what_was_used_survives_a_restart_and_a_change_of_the_limit() {
     let other = ledger.set_budget(budget("total", 7, Period::PerAction)).await;
     assert!(matches!(other, Err(LedgerError::Rejected(Rejection::BudgetDiffers { .. }))));
 }
+
+#[test]
+fn a_budget_counts_only_what_was_spent_since_it_was_set() {
+    let mut books = rich();
+    books.step(Command::SetBudget(budget("old", 100, Period::Total))).unwrap();
+    books.step(spend("before", 7, 0)).unwrap();
+    books.step(Command::SetBudget(budget("new", 10, Period::Total))).unwrap();
+    books.step(spend("after", 5, 0)).unwrap();
+    books.step(Command::Void { hold: "before".try_into().unwrap(), memo: None }).unwrap();
+    let used: Vec<u128> = books.budgets(&alice(), usd(), Timestamp::EPOCH).map(|s| s.used.units()).collect();
+    assert_eq!(used, [5, 5], "what was never counted is not given back");
+}
+
+#[test]
+fn a_budget_that_was_lifted_limits_nothing_and_allows_nothing() {
+    let mut books = rich();
+    books.step(Command::SetBudget(budget("small", 10, Period::PerAction))).unwrap();
+    books.step(Command::SetBudget(budget("large", 50, Period::PerAction))).unwrap();
+    assert!(books.step(spend("a", 11, 0)).is_err());
+    let lift = |name: &str| {
+        let (agent, currency) = (alice(), usd());
+        Command::LiftBudget { agent, currency, name: name.try_into().unwrap() }
+    };
+    books.step(lift("small")).unwrap();
+    books.step(spend("a", 11, 0)).unwrap();
+    books.step(lift("large")).unwrap();
+    assert!(matches!(books.step(spend("b", 1, 0)), Err(Rejection::NoBudget { .. })));
+    assert!(matches!(books.step(lift("large")), Err(Rejection::UnknownBudget { .. })));
+}
