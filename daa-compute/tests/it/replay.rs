@@ -129,7 +129,7 @@ fn evidence_with_any_field_changed_is_not_the_named_one() {
     for path in leaves {
         let mut changed = whole.clone();
         let slot = changed.pointer_mut(&path).unwrap();
-        *slot = match slot {
+        *slot = match &*slot {
             serde_json::Value::Number(n) if n.is_u64() => (n.as_u64().unwrap() ^ 1).into(),
             serde_json::Value::Number(n) => (n.as_f64().unwrap() * 0.5).into(),
             serde_json::Value::String(text) if text.len() == 64 => Digest::of(b"changed").to_string().into(),
