@@ -42,11 +42,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let whole = backend.load_shard_blocking(&Shard::Digits(train.clone()))?;
         let alone = score(&alone(&config, &backend, &whole)?)?;
         let shards = train.shards(MEMBERS, &config.root());
-        let shards: Vec<Digest> =
-            shards.into_iter().map(|d| backend.load_shard_blocking(&Shard::Digits(d))).collect::<Result<_, _>>()?;
+        let shards: Vec<Digest> = shards
+            .into_iter()
+            .map(|d| backend.load_shard_blocking(&Shard::Digits(d)))
+            .collect::<Result<_, _>>()?;
         let clip = Aggregation::CenteredClip(CenteredClip::default());
         let (robust, bits) = together(RunConfig { aggregation: clip, ..config }, &backend, &shards, attack)?;
-        let mean = together(RunConfig { aggregation: Aggregation::Mean, ..config }, &backend, &shards, attack);
+        let mean =
+            together(RunConfig { aggregation: Aggregation::Mean, ..config }, &backend, &shards, attack);
         let mean = match mean {
             Ok((parameters, _)) => format!("{:5.2} %", score(&parameters)?),
             Err(WorkError::Compute(error)) => error.to_string(),
@@ -124,7 +127,8 @@ fn submit(
     i: usize,
 ) -> Option<Result<Submission, WorkError>> {
     let turns = config.rounds / 3;
-    let gone = (i == DEAD && round.0 >= config.rounds / 2) || (i == ATTACKER && round.0 >= turns + POISONED_ROUNDS);
+    let gone =
+        (i == DEAD && round.0 >= config.rounds / 2) || (i == ATTACKER && round.0 >= turns + POISONED_ROUNDS);
     if gone {
         return None;
     }

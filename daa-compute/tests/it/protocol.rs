@@ -125,15 +125,25 @@ impl World {
                 } else {
                     Finding::Honest
                 };
-                self.pending.push(Input::Audited { agent: commitment.agent, round: commitment.round, finding });
+                self.pending.push(Input::Audited {
+                    agent: commitment.agent,
+                    round: commitment.round,
+                    finding,
+                });
             }
             Effect::Slash { agent, .. } => {
                 self.slashed.insert(agent);
             }
             Effect::Reward { round, members } => {
                 for member in members {
-                    assert!(self.paid.insert((round, member.clone())), "{member} was paid twice for round {round}");
-                    assert!(self.accepted.contains(&(round, member.clone())), "{member} was paid for nothing");
+                    assert!(
+                        self.paid.insert((round, member.clone())),
+                        "{member} was paid twice for round {round}"
+                    );
+                    assert!(
+                        self.accepted.contains(&(round, member.clone())),
+                        "{member} was paid for nothing"
+                    );
                     assert!(!self.slashed.contains(&member), "{member} was paid after its slash");
                 }
             }
