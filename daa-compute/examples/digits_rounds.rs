@@ -1,93 +1,143 @@
-//! tune
+//! Five members learn the UCI digits. One turns on the others after a third of the rounds and gets two poisoned updates
+//! in before it is ejected; one dies at half-time. Compared are centred clipping, the plain mean, and one node alone
+//! that sees as many examples in the same number of steps.
+//!
+//!     cargo run --release -p daa-compute --example digits_rounds -- [SEEDS [ATTACK]]
+
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
-use daa_compute::aggregate::*;
-use daa_compute::codec::*;
+
+use bytes::Bytes;
+use daa_compute::aggregate::{Aggregation, CenteredClip};
+use daa_compute::codec::Residual;
 use daa_compute::commitment::Round;
-use daa_compute::config::RunConfig;
-use daa_compute::dataset::*;
+use daa_compute::dataset::{Digits, Shard};
 use daa_compute::inner::InnerConfig;
-use daa_compute::model::*;
-use daa_compute::worker::*;
-use daa_compute::*;
+use daa_compute::worker::{Submission, WorkError, close_round};
+use daa_compute::{BurnBackend, LocalWorker, Parameters, RunConfig};
+use daa_core::digest::Digest;
 use daa_core::id::AgentId;
+use futures_util::FutureExt;
 
-fn env(k: &str, d: f64) -> f64 { std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }
+const MEMBERS: usize = 5;
+const DEAD: usize = 3;
+const ATTACKER: usize = 4;
+const POISONED_ROUNDS: u32 = 2;
 
-fn main() {
-    let csv = std::fs::read("examples/data/digits.csv").unwrap();
-    let digits = Digits::parse_csv(&csv).unwrap();
-    let seeds = env("SEEDS", 3.0) as u64;
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let seeds: u64 = arguments.next().map_or(Ok(5), |text| text.parse())?;
+    let attack: f32 = arguments.next().map_or(Ok(100.0), |text| text.parse())?;
+    let digits = Digits::parse_csv(include_bytes!("../../examples/data/digits.csv"))?;
+    println!("seed  alone    clip     mean     bits/parameter/round  seconds");
     for seed in 0..seeds {
-        let mut config = RunConfig::digits(seed);
-        config.rounds = env("ROUNDS", config.rounds as f64) as u32;
-        config.model = ModelSpec::Digits(DigitsNet { channels: env("CH", 16.0) as u32, hidden: env("HID", 64.0) as u32 });
-        config.inner = InnerConfig::new(env("H", 20.0) as u32, env("B", 32.0) as u32, env("LR", 2e-3) as f32);
-        config.final_rate = env("FINAL", 0.1) as f32;
-        config.codec = CodecConfig::new(env("CHUNK", 256.0) as u32, env("K", 64.0) as u32, env("DECAY", 0.95) as f32).unwrap();
-        config.outer_rate = env("ALPHA", 0.7) as f32;
-        let lambda = env("LAMBDA", 30.0) as f32;
+        let start = Instant::now();
+        let config = RunConfig::digits(seed);
         let (train, held) = digits.hold_out_fifth(&config.root());
-        let backend = BurnBackend::flex(config.model).unwrap();
-        let held = backend.load_shard_blocking(&Shard::Digits(held)).unwrap();
-        let t = Instant::now();
-        // central: same sample-steps: rounds*H*(5 agents) of batch B => steps = rounds*H with batch 5B? use rounds*H*5 steps of B
-        let whole = backend.load_shard_blocking(&Shard::Digits(train.clone())).unwrap();
-        let mut central = config.initial().unwrap();
-        let inner = InnerConfig { steps: config.rounds * config.inner.steps, batch: config.inner.batch * 5, ..config.inner };
-        central = backend.train_blocking(&central, &whole, &inner, &config.root()).unwrap().parameters;
-        let base_eval = backend.evaluate_blocking(&central, &held).unwrap();
-        let tc = t.elapsed();
-        let shards: Vec<_> = train.shards(5, &config.root()).into_iter().map(|d| backend.load_shard_blocking(&Shard::Digits(d)).unwrap()).collect();
-        let layout = config.model.layout().unwrap();
-        print!("seed {seed} central {:.2}% ({:.1?}) ", base_eval.accuracy * 100.0, tc);
-        for (name, agg) in [("clip", Aggregation::CenteredClip(CenteredClip { iterations: env("ITERS", 3.0) as u32, radius: env("RADIUS", 1.0) })), ("mean", Aggregation::Mean)] {
-            let t = Instant::now();
-            config.aggregation = agg;
-            let workers: Vec<_> = shards.iter().enumerate().map(|(i, s)| LocalWorker::new(Arc::new(backend.clone()), config, AgentId::new(format!("a{i}")).unwrap(), *s)).collect();
-            let mut residuals = vec![Residual::zero(layout.clone()); 5];
-            let mut base = config.initial().unwrap();
-            let mut previous: Option<Vec<f32>> = None;
-            let attack = config.rounds / 3;
-            let dead = config.rounds / 2;
-            let mut bytes_total = 0usize; let mut n = 0usize; let mut dead_run = false;
-            let mut curve = String::new();
-            for r in 0..config.rounds {
-                let run = |i: usize, residual: &Residual| {
-                    if i == 3 && r >= dead { return None; }
-                    if i == 4 && r >= attack + env("POISONED", 2.0) as u32 && lambda != 0.0 { return None; }
-                    let round = Round(r);
-                    if i == 4 && r >= attack && lambda != 0.0 {
-                        let inner = config.inner_at(round);
-                        let tr = backend.train_blocking(&base, &shards[i], &inner, &config.root().nth(r as u64)).ok()?;
-                        let d: Vec<f32> = base.values().iter().zip(tr.parameters.values()).map(|(b, l)| -lambda * (b - l)).collect();
-                        return workers[i].submit(&base, residual, round, &d, 0.0).ok();
-                    }
-                    match futures_util::FutureExt::now_or_never(workers[i].round(&base, residual, round)).unwrap() { Ok(s) => Some(s), Err(_) => None }
-                };
-                let subs: Vec<Option<Submission>> = std::thread::scope(|s| {
-                    let (residuals, run) = (&residuals, &run);
-                    let a = s.spawn(move || [0, 2, 4].map(|i| run(i, &residuals[i])));
-                    let b = s.spawn(move || [1, 3].map(|i| run(i, &residuals[i])));
-                    let (a, b) = (a.join().unwrap(), b.join().unwrap());
-                    let [a0, a2, a4] = a; let [b1, b3] = b;
-                    vec![a0, b1, a2, b3, a4]
-                });
-                let mut updates = Vec::new();
-                for (i, s) in subs.into_iter().enumerate() {
-                    if let Some(s) = s { bytes_total += s.bytes.len(); n += 1; residuals[i] = s.residual; updates.push((workers[i].agent().clone(), s.bytes)); }
-                }
-                match close_round(&config, &base, &updates, previous.as_deref()) {
-                    Ok((next, a)) => {
-                        if env("VERBOSE", 0.0) > 0.0 && (r >= attack && r < attack + 3) { for p in &a.peers { println!("{r} {} norm {:.3} ratio {:.2} dist {:.2} clip {:.3}", p.agent, p.norm, p.norm_ratio, p.distance_ratio, p.clip); } }
-                        base = next; previous = Some(a.values);
-                    }
-                    Err(e) => { curve += &format!("E:{e}"); dead_run = true; break; }
-                }
-                if r % 4 == 3 || r == attack + 1 || r == attack || r == config.rounds - 1 { curve += &format!("{}:{:.1} ", r + 1, backend.evaluate_blocking(&base, &held).unwrap().accuracy * 100.0); }
-            }
-            let e = backend.evaluate_blocking(&base, &held).unwrap();
-            println!("{name} {:.2}% dead={dead_run} ({:.1?}) {:.3} bits/param/round | {curve}", e.accuracy * 100.0, t.elapsed(), bytes_total as f64 * 8.0 / n as f64 / layout.len() as f64);
-        }
+        let backend = BurnBackend::flex(config.model)?;
+        let held = backend.load_shard_blocking(&Shard::Digits(held))?;
+        let score = |p: &Parameters| backend.evaluate_blocking(p, &held).map(|e| e.accuracy * 100.0);
+
+        let whole = backend.load_shard_blocking(&Shard::Digits(train.clone()))?;
+        let alone = score(&alone(&config, &backend, &whole)?)?;
+        let shards = train.shards(MEMBERS, &config.root());
+        let shards: Vec<Digest> = shards
+            .into_iter()
+            .map(|d| backend.load_shard_blocking(&Shard::Digits(d)))
+            .collect::<Result<_, _>>()?;
+        let clip = Aggregation::CenteredClip(CenteredClip::default());
+        let (robust, bits) = together(RunConfig { aggregation: clip, ..config }, &backend, &shards, attack)?;
+        let mean =
+            together(RunConfig { aggregation: Aggregation::Mean, ..config }, &backend, &shards, attack);
+        let mean = match mean {
+            Ok((parameters, _)) => format!("{:5.2} %", score(&parameters)?),
+            Err(WorkError::Compute(error)) => error.to_string(),
+            Err(error) => return Err(error.into()),
+        };
+        let (robust, seconds) = (score(&robust)?, start.elapsed().as_secs_f64());
+        println!("{seed:4}  {alone:5.2} %  {robust:5.2} %  {mean}  {bits:20.3}  {seconds:7.1}");
     }
+    Ok(())
+}
+
+/// One node: the same steps, with the batches of all members at once.
+fn alone(config: &RunConfig, backend: &BurnBackend, whole: &Digest) -> Result<Parameters, WorkError> {
+    let mut parameters = config.initial()?;
+    for round in (0..config.rounds).map(Round) {
+        let inner = config.inner_at(round);
+        let inner = InnerConfig { batch: inner.batch * MEMBERS as u32, ..inner };
+        let seed = config.root().child("alone").nth(u64::from(round.0));
+        parameters = backend.train_blocking(&parameters, whole, &inner, &seed)?.parameters;
+    }
+    Ok(parameters)
+}
+
+/// The swarm. Returns the model and the mean size of an update, in bits a parameter.
+fn together(
+    config: RunConfig,
+    backend: &BurnBackend,
+    shards: &[Digest],
+    attack: f32,
+) -> Result<(Parameters, f64), WorkError> {
+    let worker = |(i, shard): (usize, &Digest)| {
+        let agent = AgentId::new(format!("member-{i}")).expect("a short printable name");
+        LocalWorker::new(Arc::new(backend.clone()), config, agent, *shard)
+    };
+    let workers: Vec<LocalWorker> = shards.iter().enumerate().map(worker).collect();
+    let mut base = config.initial()?;
+    let mut residuals = vec![Residual::zero(base.layout().clone()); workers.len()];
+    let mut previous: Option<Vec<f32>> = None;
+    let (mut bytes, mut updates) = (0, 0);
+    for round in (0..config.rounds).map(Round) {
+        let work = |i: usize| submit(&config, backend, &workers, shards, attack, &base, &residuals, round, i);
+        let results: Vec<(usize, Option<Result<Submission, WorkError>>)> = std::thread::scope(|scope| {
+            let halves = [0, 1].map(|first| {
+                let work = &work;
+                scope.spawn(move || (first..MEMBERS).step_by(2).map(|i| (i, work(i))).collect::<Vec<_>>())
+            });
+            halves.into_iter().flat_map(|half| half.join().expect("a worker panicked")).collect()
+        });
+        let mut accepted: Vec<(AgentId, Bytes)> = Vec::new();
+        for (i, result) in results {
+            let Some(submission) = result.transpose()? else { continue };
+            bytes += submission.bytes.len();
+            updates += 1;
+            residuals[i] = submission.residual;
+            accepted.push((submission.commitment.agent, submission.bytes));
+        }
+        let (next, aggregate) = close_round(&config, &base, &accepted, previous.as_deref())?;
+        (base, previous) = (next, Some(aggregate.values));
+    }
+    let parameters = base.values().len() * updates.max(1);
+    Ok((base, bytes as f64 * 8.0 / parameters as f64))
+}
+
+/// What member `i` does in a round: nothing when dead or ejected, harm when hostile.
+#[allow(clippy::too_many_arguments, reason = "an example, kept flat")]
+fn submit(
+    config: &RunConfig,
+    backend: &BurnBackend,
+    workers: &[LocalWorker],
+    shards: &[Digest],
+    attack: f32,
+    base: &Parameters,
+    residuals: &[Residual],
+    round: Round,
+    i: usize,
+) -> Option<Result<Submission, WorkError>> {
+    let turns = config.rounds / 3;
+    let gone =
+        (i == DEAD && round.0 >= config.rounds / 2) || (i == ATTACKER && round.0 >= turns + POISONED_ROUNDS);
+    if gone {
+        return None;
+    }
+    if i != ATTACKER || round.0 < turns {
+        return workers[i].round(base, &residuals[i], round).now_or_never();
+    }
+    let trained = backend.train_blocking(base, &shards[i], &config.inner_at(round), &config.root());
+    Some(trained.map_err(WorkError::from).and_then(|trained| {
+        let away = base.values().iter().zip(trained.parameters.values()).map(|(b, l)| -attack * (b - l));
+        workers[i].submit(base, &residuals[i], round, &away.collect::<Vec<_>>(), trained.mean_loss)
+    }))
 }

@@ -81,7 +81,13 @@ impl Checkpoint {
 
     /// The checkpoint after a round that started from this one, whose digest is `own`.
     #[must_use]
-    pub const fn after(&self, own: Digest, round: Round, parameters: Parameters, aggregate: Vec<f32>) -> Self {
+    pub const fn after(
+        &self,
+        own: Digest,
+        round: Round,
+        parameters: Parameters,
+        aggregate: Vec<f32>,
+    ) -> Self {
         Self {
             run: self.run,
             rounds_closed: round.next().0,

@@ -43,7 +43,9 @@ struct RawCodecConfig {
 
 /// A codec configuration that cannot work.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("a codec keeps 1..=chunk of at most {MAX_CHUNK} values and decays by 0..=1, not {keep} of {chunk} by {decay}")]
+#[error(
+    "a codec keeps 1..=chunk of at most {MAX_CHUNK} values and decays by 0..=1, not {keep} of {chunk} by {decay}"
+)]
 #[non_exhaustive]
 pub struct CodecConfigError {
     /// The chunk that was asked for.
@@ -70,7 +72,8 @@ impl CodecConfig {
     /// # Errors
     /// [`CodecConfigError`] when these make no sense.
     pub fn new(chunk: u32, keep: u32, decay: f32) -> Result<Self, CodecConfigError> {
-        let sound = (1..=MAX_CHUNK).contains(&chunk) && (1..=chunk).contains(&keep) && (0.0..=1.0).contains(&decay);
+        let sound =
+            (1..=MAX_CHUNK).contains(&chunk) && (1..=chunk).contains(&keep) && (0.0..=1.0).contains(&decay);
         if sound { Ok(Self { chunk, keep, decay }) } else { Err(CodecConfigError { chunk, keep, decay }) }
     }
 

@@ -69,7 +69,7 @@ impl Reaction for RunConfigError {
 }
 
 impl RunConfig {
-    /// Five members or so learn the UCI digits: a convolutional net of 37,818 parameters.
+    /// Five members or so learn the UCI digits: a convolutional net of 149,194 parameters.
     ///
     /// The numbers were chosen by `examples/digits_rounds.rs`, which repeats the measurement: five members, one of
     /// which turns on the others in the second third, one dead from half-time, against one node that sees the same
@@ -79,9 +79,9 @@ impl RunConfig {
         Self {
             seed,
             rounds: 24,
-            model: ModelSpec::Digits(DigitsNet { channels: 16, hidden: 64 }),
-            inner: InnerConfig::new(40, 16, 5e-3),
-            final_rate: 0.02,
+            model: ModelSpec::Digits(DigitsNet { channels: 32, hidden: 128 }),
+            inner: InnerConfig::new(30, 32, 3e-3),
+            final_rate: 0.1,
             codec: CodecConfig::small_model(),
             aggregation: Aggregation::CenteredClip(CenteredClip::default()),
             outer_rate: 1.0,
@@ -160,7 +160,8 @@ impl RunConfig {
         if aggregate.len() != base.values().len() {
             return Err(DecodeError::Invalid { what: "length of the aggregate" });
         }
-        let values = base.values().iter().zip(aggregate).map(|(theta, v)| theta - self.outer_rate * v).collect();
+        let values =
+            base.values().iter().zip(aggregate).map(|(theta, v)| theta - self.outer_rate * v).collect();
         Parameters::new(base.layout().clone(), values)
     }
 

@@ -75,8 +75,10 @@ impl ModelSpec {
                     return Err(DecodeError::Invalid { what: "transformer shape" });
                 }
                 let (width, context) = (net.width as usize, net.context as usize);
-                let mut tensors =
-                    vec![TensorSpec::new("embedding", BYTES, width), TensorSpec::new("position", context, width)];
+                let mut tensors = vec![
+                    TensorSpec::new("embedding", BYTES, width),
+                    TensorSpec::new("position", context, width),
+                ];
                 for block in 0..net.layers {
                     for part in ["query", "key", "value", "merge"] {
                         tensors.push(TensorSpec::new(format!("block.{block}.{part}"), width, width));

@@ -80,7 +80,8 @@ impl Layout {
         bound("parameters", len, MAX_PARAMETERS)?;
         let mut digest = Digest::builder("daa parameter layout v1").number(tensors.len() as u64);
         for tensor in &tensors {
-            digest = digest.field(tensor.path.as_bytes()).number(tensor.rows as u64).number(tensor.columns as u64);
+            digest =
+                digest.field(tensor.path.as_bytes()).number(tensor.rows as u64).number(tensor.columns as u64);
         }
         Ok(Self { tensors: tensors.into(), len, digest: digest.finish() })
     }

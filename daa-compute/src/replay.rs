@@ -109,7 +109,9 @@ pub enum ReplayError {
 impl Reaction for ReplayError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Missing { .. } | Self::Exhibit { .. } | Self::Commitment { .. } | Self::Decode(_) => Fault::Peer,
+            Self::Missing { .. } | Self::Exhibit { .. } | Self::Commitment { .. } | Self::Decode(_) => {
+                Fault::Peer
+            }
             Self::Config(error) => error.fault(),
             Self::Compute(error) => error.fault(),
             Self::Artifacts(error) => error.fault(),
@@ -121,7 +123,9 @@ impl Reaction for ReplayError {
             Self::Missing { .. } => Retry::Later,
             Self::Compute(error) => error.retry(),
             Self::Artifacts(error) => error.retry(),
-            Self::Exhibit { .. } | Self::Commitment { .. } | Self::Decode(_) | Self::Config(_) => Retry::Never,
+            Self::Exhibit { .. } | Self::Commitment { .. } | Self::Decode(_) | Self::Config(_) => {
+                Retry::Never
+            }
         }
     }
 }

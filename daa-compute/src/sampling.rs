@@ -15,6 +15,7 @@ pub(crate) fn symmetric(rng: &mut Rng) -> f32 {
 }
 
 /// A number in [0, 1).
+#[cfg(feature = "_burn")]
 pub(crate) fn unit(rng: &mut Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -44,7 +44,10 @@ struct Loaded {
 
 impl fmt::Debug for BurnBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BurnBackend").field("network", &self.network).field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("BurnBackend")
+            .field("network", &self.network)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +136,11 @@ impl BurnBackend {
     ///
     /// # Errors
     /// As there.
-    pub fn evaluate_blocking(&self, parameters: &Parameters, shard: &Digest) -> Result<Evaluation, ComputeError> {
+    pub fn evaluate_blocking(
+        &self,
+        parameters: &Parameters,
+        shard: &Digest,
+    ) -> Result<Evaluation, ComputeError> {
         self.check(parameters)?;
         training::evaluate(&self.network, &self.device, parameters, &*self.shard(shard)?)
     }
@@ -159,7 +166,10 @@ impl BurnBackend {
 
     fn shard(&self, digest: &Digest) -> Result<Arc<Examples>, ComputeError> {
         let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
-        shards.get(digest).map(|loaded| Arc::clone(&loaded.examples)).ok_or(ComputeError::UnknownShard { digest: *digest })
+        shards
+            .get(digest)
+            .map(|loaded| Arc::clone(&loaded.examples))
+            .ok_or(ComputeError::UnknownShard { digest: *digest })
     }
 
     fn check(&self, parameters: &Parameters) -> Result<(), ComputeError> {

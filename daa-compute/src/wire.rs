@@ -92,10 +92,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Truncated {
-            len: self.len,
-            wanted: count.saturating_sub(self.rest.len()),
-        })?;
+        let (head, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Truncated { len: self.len, wanted: count.saturating_sub(self.rest.len()) })?;
         self.rest = rest;
         Ok(head)
     }

@@ -355,21 +355,29 @@ impl Coordinator {
     fn arm(&self, round: Round, stage: Stage) {
         let coordinator = self.clone();
         tokio::spawn(async move {
-            let mut view = coordinator.watch();
-            let over = view.wait_for(|view| {
-                view.finished || view.open.as_ref().is_none_or(|open| open.round != round || open.stage != Some(stage))
-            });
             let clock = coordinator.inner.parts.clock.clone();
+            let late = clock.sleep(coordinator.inner.parts.stage_timeout);
             tokio::select! {
-                _ = over => {}
-                () = clock.sleep(coordinator.inner.parts.stage_timeout) => {
-                    // Refused when the stage ended at the same moment: then there is nothing left to do.
-                    if let Err(error) = coordinator.take(Input::Deadline { round, stage }).await {
-                        tracing::debug!(round = round.0, %error, "deadline");
-                    }
-                }
+                () = coordinator.stage_ended(round, stage) => return,
+                () = late => {}
+            }
+            // Refused when the stage ended at the same moment: then there is nothing left to do.
+            if let Err(error) = coordinator.take(Input::Deadline { round, stage }).await {
+                tracing::debug!(round = round.0, %error, "deadline");
             }
         });
+    }
+
+    async fn stage_ended(&self, round: Round, stage: Stage) {
+        let mut view = self.watch();
+        loop {
+            let now = view.borrow_and_update().clone();
+            let open = now.open.as_ref().is_some_and(|open| open.round == round && open.stage == Some(stage));
+            // The sender lives as long as this coordinator.
+            if now.finished || !open || view.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Removes artefacts that no event needs any more. One that stays behind costs space and nothing else.

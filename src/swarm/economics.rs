@@ -118,7 +118,7 @@ impl Accounts {
         change.step(Command::Open(account), now)?;
         change.step(Command::Transfer(vec![transfer]), now)?;
         let limits = [
-            ("each-action", economics.action_limit, Period::Action),
+            ("each-action", economics.action_limit, Period::PerAction),
             ("whole-run", economics.spending_limit, Period::Total),
         ];
         for (name, limit, period) in limits {

@@ -19,7 +19,7 @@ use super::executors::{AUDIT, COMMIT, JOIN, REVEAL, TRAIN, executors, trained_up
 use super::view::Duty;
 
 /// The rules of the swarm, as a ruleset in TOML: what members may do, and how much it may cost.
-pub const RULES: &str = include_str!("swarm/rules.toml");
+pub const RULES: &str = include_str!("rules.toml");
 
 /// How many cycles without progress are too many.
 const PATIENCE: u32 = 8;

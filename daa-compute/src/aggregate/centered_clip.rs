@@ -42,7 +42,9 @@ impl CenteredClip {
         }
         let updates = clip_norms(layout, updates, clip);
         let mut center = match previous {
-            Some(previous) if previous.len() == layout.len() => previous.iter().map(|&v| f64::from(v)).collect(),
+            Some(previous) if previous.len() == layout.len() => {
+                previous.iter().map(|&v| f64::from(v)).collect()
+            }
             Some(_) => return Err(AggregateError::Parameter { field: "previous" }),
             None => vec![0.0; layout.len()],
         };

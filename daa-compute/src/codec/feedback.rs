@@ -90,7 +90,9 @@ fn select(layout: &Layout, config: &CodecConfig, pending: &[f32]) -> SparseUpdat
     for (_, range) in layout.ranges() {
         let tensor = pending.get(range.clone()).unwrap_or_default();
         let mut positions = Vec::new();
-        for (start, chunk) in (0..).step_by(config.chunk() as usize).zip(tensor.chunks(config.chunk() as usize)) {
+        for (start, chunk) in
+            (0..).step_by(config.chunk() as usize).zip(tensor.chunks(config.chunk() as usize))
+        {
             positions.extend(largest(chunk, config.kept_of(chunk.len())).into_iter().map(|p| start + p));
         }
         let values: Vec<f32> = positions.iter().filter_map(|&p| tensor.get(p as usize)).copied().collect();

@@ -101,7 +101,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads `count` distinct positions below `len`, sorted, each handed to `found`.
-    pub(super) fn set(&mut self, len: u32, count: u32, mut found: impl FnMut(u32)) -> Result<(), DecodeError> {
+    pub(super) fn set(
+        &mut self,
+        len: u32,
+        count: u32,
+        mut found: impl FnMut(u32),
+    ) -> Result<(), DecodeError> {
         let mut left = count;
         for position in 0..len {
             let remaining = len - position;

@@ -121,7 +121,8 @@ impl Digits {
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (rows, rest) = bytes.as_chunks::<ROW>();
         let sound = |row: &[u8; ROW]| {
-            row.split_last().is_some_and(|(label, pixels)| *label <= 9 && pixels.iter().all(|p| *p <= DARKEST))
+            row.split_last()
+                .is_some_and(|(label, pixels)| *label <= 9 && pixels.iter().all(|p| *p <= DARKEST))
         };
         if !rest.is_empty() || !rows.iter().all(sound) {
             return Err(DecodeError::Invalid { what: "digit row" });

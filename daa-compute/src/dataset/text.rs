@@ -64,7 +64,9 @@ impl Text {
         shuffle(&mut seed.child("shards").rng(), &mut blocks);
         let count = count.max(1);
         (0..count)
-            .map(|place| Self(blocks.iter().skip(place).step_by(count).copied().collect::<Vec<_>>().concat().into()))
+            .map(|place| {
+                Self(blocks.iter().skip(place).step_by(count).copied().collect::<Vec<_>>().concat().into())
+            })
             .collect()
     }
 }

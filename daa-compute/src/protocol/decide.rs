@@ -81,7 +81,11 @@ impl Run {
                 Ok(Event::Overdue { round, stage })
             }
             Input::Aggregated { round, model, checkpoint, peers } => {
-                let open = self.open.as_ref().filter(|o| o.round == round).ok_or(Refusal::WrongRound { found: round })?;
+                let open = self
+                    .open
+                    .as_ref()
+                    .filter(|o| o.round == round)
+                    .ok_or(Refusal::WrongRound { found: round })?;
                 let accepted = open.accepted.as_ref().ok_or(Refusal::OutOfTurn)?;
                 let audits = self.choose_audits(open, accepted, &peers);
                 Ok(Event::RoundClosed { round, model, checkpoint, audits })
@@ -196,20 +200,27 @@ impl Run {
     }
 
     /// By lot, and every suspect.
-    fn choose_audits(&self, open: &Open, accepted: &BTreeSet<AgentId>, peers: &[PeerStatistics]) -> Vec<AgentId> {
+    fn choose_audits(
+        &self,
+        open: &Open,
+        accepted: &BTreeSet<AgentId>,
+        peers: &[PeerStatistics],
+    ) -> Vec<AgentId> {
         let commitments = open.commitments.values().filter(|c| accepted.contains(&c.agent));
         let count = self.terms.protocol.audits_of(accepted.len());
         let mut chosen: BTreeSet<AgentId> =
             sampling::draw(self.terms.run, commitments, count).into_iter().collect();
-        // Not `>`: a ratio that is not a number is suspicious, too.
-        let suspects = peers.iter().filter(|p| !(p.norm_ratio <= self.terms.protocol.suspicion));
+        // A ratio that is not a number is suspicious, too.
+        let limit = self.terms.protocol.suspicion;
+        let suspects = peers.iter().filter(|p| p.norm_ratio > limit || p.norm_ratio.is_nan());
         chosen.extend(suspects.map(|p| p.agent.clone()).filter(|agent| accepted.contains(agent)));
         chosen.into_iter().collect()
     }
 
     fn ending(&self) -> Event {
         let last = self.members.iter().filter(|(_, member)| member.guilty_of.is_none());
-        let audits = last.filter_map(|(agent, m)| Some((agent.clone(), m.unaudited.as_ref()?.round))).collect();
+        let audits =
+            last.filter_map(|(agent, m)| Some((agent.clone(), m.unaudited.as_ref()?.round))).collect();
         Event::Ending { audits }
     }
 
@@ -233,7 +244,11 @@ impl Run {
         let live = self.members.iter().filter(|(_, member)| member.standing == Standing::Live);
         let members: Vec<AgentId> = live.map(|(agent, _)| agent.clone()).collect();
         let needed = if self.next == Round(0) { self.terms.protocol.min_members as usize } else { 1 };
-        (members.len() >= needed).then_some(Event::RoundOpened { round: self.next, base: self.model, members })
+        (members.len() >= needed).then_some(Event::RoundOpened {
+            round: self.next,
+            base: self.model,
+            members,
+        })
     }
 
     fn advance(&self, open: &Open) -> Option<Event> {
@@ -255,10 +270,15 @@ impl Run {
             Stage::Revealing => {
                 let waiting = live().any(|a| open.commitments.contains_key(a) && !open.revealed.contains(a));
                 let enough = open.revealed.len() >= self.terms.protocol.quorum_of(open.members.len());
-                if open.revealed.is_empty() || (waiting && !(open.overdue && enough)) || self.audits_are_due(open) {
+                if open.revealed.is_empty()
+                    || (waiting && !(open.overdue && enough))
+                    || self.audits_are_due(open)
+                {
                     return None;
                 }
-                if let Some(ejection) = self.horizon(open.round).and_then(|horizon| self.due_ejection(horizon)) {
+                if let Some(ejection) =
+                    self.horizon(open.round).and_then(|horizon| self.due_ejection(horizon))
+                {
                     return Some(ejection);
                 }
                 let sound = |agent: &&AgentId| {
@@ -285,14 +305,16 @@ impl Run {
 
     /// The next ejection for a verdict on a round up to `horizon`.
     fn due_ejection(&self, horizon: Round) -> Option<Event> {
-        let due = |m: &super::Member| m.guilty_of.is_some_and(|r| r <= horizon) && m.standing != Standing::Ejected;
+        let due =
+            |m: &super::Member| m.guilty_of.is_some_and(|r| r <= horizon) && m.standing != Standing::Ejected;
         let (agent, _) = self.members.iter().find(|(_, member)| due(member))?;
         Some(Event::Ejected { agent: agent.clone() })
     }
 
     fn due_rewards(&self) -> Option<Event> {
         let (round, closed) = self.closed.iter().find(|(_, closed)| closed.outstanding.is_empty())?;
-        let honest = |agent: &&AgentId| self.members.get(*agent).is_some_and(|member| member.guilty_of.is_none());
+        let honest =
+            |agent: &&AgentId| self.members.get(*agent).is_some_and(|member| member.guilty_of.is_none());
         let members = closed.accepted.keys().filter(honest).cloned().collect();
         Some(Event::RewardsReleased { round: *round, members })
     }
@@ -301,7 +323,8 @@ impl Run {
     fn effects_before(&self, event: &Event) -> Vec<Effect> {
         match event {
             Event::Ending { audits } => {
-                let orders = audits.iter().filter_map(|(agent, _)| self.members.get(agent)?.unaudited.clone());
+                let orders =
+                    audits.iter().filter_map(|(agent, _)| self.members.get(agent)?.unaudited.clone());
                 orders.map(|commitment| Effect::Audit(AuditOrder { commitment })).collect()
             }
             _ => Vec::new(),

@@ -20,6 +20,7 @@ pub struct AuditOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a commitment is the common case, and few are alive at a time")]
 pub enum Effect {
     /// Give a new member the current model.
     CatchUp {

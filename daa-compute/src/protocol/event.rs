@@ -33,6 +33,7 @@ pub enum Finding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a commitment is the common case, and few are alive at a time")]
 pub enum Event {
     /// An agent is a live member from the next round to open.
     Joined {

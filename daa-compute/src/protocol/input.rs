@@ -14,6 +14,7 @@ use super::{Finding, Stage};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a commitment is the common case, and few are alive at a time")]
 pub enum Input {
     /// An agent joins, or comes back. Whether its stake suffices is for the caller to check.
     Join {

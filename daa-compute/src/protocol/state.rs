@@ -176,9 +176,10 @@ impl Run {
 
     /// Audits that were ordered and are not done.
     pub fn outstanding_audits(&self) -> impl Iterator<Item = &Commitment> {
-        let recent = self.closed.values().flat_map(|closed| {
-            closed.outstanding.iter().filter_map(|agent| closed.accepted.get(agent))
-        });
+        let recent = self
+            .closed
+            .values()
+            .flat_map(|closed| closed.outstanding.iter().filter_map(|agent| closed.accepted.get(agent)));
         recent.chain(self.late.values())
     }
 
@@ -254,7 +255,8 @@ impl Run {
     }
 
     fn close(&mut self, round: Round, audits: &[AgentId]) -> Result<(), HistoryError> {
-        let open = self.open.take().filter(|open| open.round == round).ok_or(broken("closing another round"))?;
+        let open =
+            self.open.take().filter(|open| open.round == round).ok_or(broken("closing another round"))?;
         let accepted = open.accepted.ok_or(broken("closing a round that was not aggregated"))?;
         let outstanding: BTreeSet<AgentId> = audits.iter().cloned().collect();
         let accepted: BTreeMap<AgentId, Commitment> =
@@ -291,7 +293,8 @@ impl Run {
         self.phase = Phase::Ending;
         self.open = None;
         for (agent, round) in audits {
-            let commitment = self.member(agent)?.unaudited.take().ok_or(broken("a final audit of nothing"))?;
+            let commitment =
+                self.member(agent)?.unaudited.take().ok_or(broken("a final audit of nothing"))?;
             match self.closed.get_mut(round) {
                 Some(closed) => {
                     closed.outstanding.insert(agent.clone());

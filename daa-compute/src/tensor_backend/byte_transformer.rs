@@ -14,7 +14,12 @@ const EPSILON: f32 = 1e-6;
 const MASKED: f32 = -1e9;
 
 /// Logits of a batch: (windows · context, 256). The context may be shorter than the model's.
-pub(super) fn logits(net: &ByteTransformer, leaves: &[Tensor<2>], batch: &Batch, device: &Device) -> Tensor<2> {
+pub(super) fn logits(
+    net: &ByteTransformer,
+    leaves: &[Tensor<2>],
+    batch: &Batch,
+    device: &Device,
+) -> Tensor<2> {
     let windows = batch.len.max(1);
     let context = batch.context.len() / windows;
     let width = net.width as usize;

@@ -69,9 +69,7 @@ fn in_order<'a>(
             .map(|first| {
                 let mine = (first..parts.len()).step_by(processors);
                 let parts = &parts;
-                scope.spawn(move || {
-                    mine.filter_map(|i| Some((i, run(parts.get(i)?)))).collect::<Vec<_>>()
-                })
+                scope.spawn(move || mine.filter_map(|i| Some((i, run(parts.get(i)?)))).collect::<Vec<_>>())
             })
             .collect();
         let failed = || ComputeError::Device { reason: "a compute thread panicked".to_owned() };
@@ -143,9 +141,10 @@ pub(super) fn evaluate(
 /// Cross-entropy of a row of logits in nats, and whether the answer has the highest (of equals, the first counts).
 fn score(row: &[f32], answer: i32) -> (f64, bool) {
     let answer = usize::try_from(answer).unwrap_or(usize::MAX);
-    let best = row.iter().enumerate().fold((usize::MAX, f32::NEG_INFINITY), |best, (i, &x)| {
-        if x > best.1 { (i, x) } else { best }
-    });
+    let best = row
+        .iter()
+        .enumerate()
+        .fold((usize::MAX, f32::NEG_INFINITY), |best, (i, &x)| if x > best.1 { (i, x) } else { best });
     let sum: f64 = row.iter().map(|&x| f64::from(x - best.1).exp()).sum();
     let own = row.get(answer).copied().unwrap_or(f32::NEG_INFINITY);
     (sum.ln() - f64::from(own - best.1), best.0 == answer)

@@ -39,8 +39,9 @@ fn centred_clipping_withstands_what_ruins_the_mean() {
     let updates: &[&[f32]] = &[&[1.0, 0.1], &[1.1, 0.0], &[0.9, 0.0], &[1.0, -0.1], &[-300.0, 0.0]];
     let mean = Aggregation::Mean.aggregate(&line(2), contributions(updates), None).unwrap();
     assert!(mean.values[0] < -50.0);
-    let clipped =
-        Aggregation::CenteredClip(CenteredClip::default()).aggregate(&line(2), contributions(updates), None).unwrap();
+    let clipped = Aggregation::CenteredClip(CenteredClip::default())
+        .aggregate(&line(2), contributions(updates), None)
+        .unwrap();
     assert!(clipped.values[0] > 0.4, "{:?}", clipped.values);
     let [.., attacker] = clipped.peers.as_slice() else { panic!("five peers") };
     assert!(attacker.norm_ratio > 100.0 && attacker.distance_ratio > 10.0 && attacker.clip < 0.01);

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::layout;
 
 fn config() -> impl Strategy<Value = CodecConfig> {
-    (1u32..300).prop_flat_map(|chunk| (Just(chunk), 1..=chunk, 0f32..=1.0)).prop_map(|(chunk, keep, decay)| {
-        CodecConfig::new(chunk, keep, decay).unwrap()
-    })
+    (1u32..300)
+        .prop_flat_map(|chunk| (Just(chunk), 1..=chunk, 0f32..=1.0))
+        .prop_map(|(chunk, keep, decay)| CodecConfig::new(chunk, keep, decay).unwrap())
 }
 
 fn difference() -> impl Strategy<Value = Vec<f32>> {
@@ -102,7 +102,8 @@ fn what_is_too_small_to_send_now_is_sent_later() {
 fn the_published_density_costs_less_than_ten_bits_a_value() {
     // 64 of 4096: 7.36 bits for the index and 2 for the value, 0.146 bits a parameter (training notes of SparseLoCo).
     let layout = Layout::new(vec![TensorSpec::new("big", 512, 1024)]).unwrap();
-    let difference: Vec<f32> = (0..layout.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) as f32).sin()).collect();
+    let difference: Vec<f32> =
+        (0..layout.len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) as f32).sin()).collect();
     let config = CodecConfig::sparse_loco();
     let encoded = Residual::zero(layout.clone()).encode_round(&difference, &config).unwrap();
     let bits = encoded.bytes.len() as f64 * 8.0 / layout.len() as f64;

@@ -28,6 +28,7 @@ struct World {
     run: Run,
     history: Vec<Event>,
     pending: Vec<Input>,
+    deadlines: bool,
     forgers: BTreeSet<AgentId>,
     residuals: BTreeMap<AgentId, Digest>,
     slashed: BTreeSet<AgentId>,
@@ -41,6 +42,7 @@ impl World {
             run: Run::new(terms(rounds)),
             history: Vec::new(),
             pending: Vec::new(),
+            deadlines: true,
             forgers: BTreeSet::new(),
             residuals: BTreeMap::new(),
             slashed: BTreeSet::new(),
@@ -103,6 +105,7 @@ impl World {
                     self.pending.push(Input::Commit(commitment));
                 }
             }
+            Effect::Timer { .. } if !self.deadlines => {}
             Effect::Timer { round, stage } => self.pending.push(Input::Deadline { round, stage }),
             Effect::RequestUpdates { round, members } => {
                 self.pending.extend(members.into_iter().map(|agent| {
@@ -122,15 +125,25 @@ impl World {
                 } else {
                     Finding::Honest
                 };
-                self.pending.push(Input::Audited { agent: commitment.agent, round: commitment.round, finding });
+                self.pending.push(Input::Audited {
+                    agent: commitment.agent,
+                    round: commitment.round,
+                    finding,
+                });
             }
             Effect::Slash { agent, .. } => {
                 self.slashed.insert(agent);
             }
             Effect::Reward { round, members } => {
                 for member in members {
-                    assert!(self.paid.insert((round, member.clone())), "{member} was paid twice for round {round}");
-                    assert!(self.accepted.contains(&(round, member.clone())), "{member} was paid for nothing");
+                    assert!(
+                        self.paid.insert((round, member.clone())),
+                        "{member} was paid twice for round {round}"
+                    );
+                    assert!(
+                        self.accepted.contains(&(round, member.clone())),
+                        "{member} was paid for nothing"
+                    );
                     assert!(!self.slashed.contains(&member), "{member} was paid after its slash");
                 }
             }
@@ -177,8 +190,8 @@ fn rng(seed: u64) -> Rng {
 #[test]
 fn an_undisturbed_run_pays_everybody_for_every_round() {
     let mut world = World::new(6, 4);
+    world.deadlines = false;
     world.give(Input::Start).unwrap();
-    world.pending.retain(|i| !matches!(i, Input::Deadline { .. }));
     world.play(&mut rng(1), false);
     assert!(world.run.is_finished());
     assert_eq!(world.run.rounds_closed(), 6);
@@ -258,6 +271,7 @@ fn a_deadline_needs_a_quorum() {
 #[test]
 fn who_joins_late_catches_up_and_takes_part_from_the_next_round() {
     let mut world = World::new(4, 2);
+    world.deadlines = false;
     world.give(Input::Start).unwrap();
     let step = world.run.step(Input::Join { agent: agent(7), shard: of("shard") }).unwrap();
     assert_eq!(step.effects, [Effect::CatchUp { agent: agent(7), checkpoint: of("genesis") }]);
@@ -271,6 +285,7 @@ fn who_joins_late_catches_up_and_takes_part_from_the_next_round() {
 #[test]
 fn the_dead_are_neither_waited_for_nor_paid_nor_slashed() {
     let mut world = World::new(3, 3);
+    world.deadlines = false;
     world.give(Input::Start).unwrap();
     world.give(Input::Dead { agent: agent(2) }).unwrap();
     world.pending.retain(|input| !matches!(input, Input::Commit(c) if c.agent == agent(2)));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daa_compute::BurnBackend;
 use daa_compute::backend::ComputeBackend;
 use daa_compute::codec::Residual;
 use daa_compute::commitment::Round;
@@ -11,7 +12,6 @@ use daa_compute::evidence::{Evidence, EvidenceError, Ruling, recheck};
 use daa_compute::parameters::Parameters;
 use daa_compute::replay::{Audit, Exhibits, ReplayError, audit};
 use daa_compute::worker::{LocalWorker, Submission};
-use daa_compute::BurnBackend;
 use daa_core::digest::Digest;
 use daa_core::seed::Seed;
 use futures_util::FutureExt;
@@ -129,14 +129,15 @@ fn evidence_with_any_field_changed_is_not_the_named_one() {
     for path in leaves {
         let mut changed = whole.clone();
         let slot = changed.pointer_mut(&path).unwrap();
-        *slot = match slot {
+        *slot = match &*slot {
             serde_json::Value::Number(n) if n.is_u64() => (n.as_u64().unwrap() ^ 1).into(),
             serde_json::Value::Number(n) => (n.as_f64().unwrap() * 0.5).into(),
             serde_json::Value::String(text) if text.len() == 64 => Digest::of(b"changed").to_string().into(),
             other => format!("{}x", other.as_str().unwrap()).into(),
         };
         let Ok(changed) = serde_json::from_value::<Evidence>(changed) else { continue };
-        let result = recheck(&scene.backend, &changed, &named, &scene.exhibits(&forged)).now_or_never().unwrap();
+        let result =
+            recheck(&scene.backend, &changed, &named, &scene.exhibits(&forged)).now_or_never().unwrap();
         assert!(matches!(result, Err(EvidenceError::Unnamed { .. })), "{path} can be changed");
     }
 }

@@ -26,7 +26,8 @@ fn learns_the_digits() {
     let train = backend.load_shard_blocking(&Shard::Digits(train)).unwrap();
     let held = backend.load_shard_blocking(&Shard::Digits(held)).unwrap();
     let inner = InnerConfig::new(400, 32, 3e-3);
-    let trained = backend.train_blocking(&config.initial().unwrap(), &train, &inner, &Seed::from_u64(1)).unwrap();
+    let trained =
+        backend.train_blocking(&config.initial().unwrap(), &train, &inner, &Seed::from_u64(1)).unwrap();
     let score = backend.evaluate_blocking(&trained.parameters, &held).unwrap();
     assert!(score.accuracy > 0.96, "{score:?}");
     assert_eq!((score.predictions, trained.examples), (359, 12_800));
@@ -45,7 +46,10 @@ fn learns_text_and_writes_it() {
     let after = backend.evaluate_blocking(&trained, &shard).unwrap();
     assert!(after.bits() < 0.8, "{} bits a byte", after.bits());
     let text = backend.generate_blocking(&trained, b"in the beginning", 15, &Seed::from_u64(3)).unwrap();
-    assert_eq!(text, backend.generate_blocking(&trained, b"in the beginning", 15, &Seed::from_u64(3)).unwrap());
+    assert_eq!(
+        text,
+        backend.generate_blocking(&trained, b"in the beginning", 15, &Seed::from_u64(3)).unwrap()
+    );
     assert_eq!(text.len(), 15);
 }
 
@@ -59,11 +63,16 @@ fn the_same_inputs_give_the_same_bits_whatever_else_trains() {
         let backend = BurnBackend::flex(config.model).unwrap();
         let shard = backend.load_shard_blocking(&Shard::Digits(digits())).unwrap();
         let base = config.initial().unwrap();
-        let images = backend.train_blocking(&base, &shard, &inner, &Seed::from_u64(1)).unwrap().parameters.digest();
+        let images =
+            backend.train_blocking(&base, &shard, &inner, &Seed::from_u64(1)).unwrap().parameters.digest();
         let backend = BurnBackend::flex(model).unwrap();
         let shard = backend.load_shard_blocking(&sentence()).unwrap();
         let base = model.initial(&Seed::from_u64(1)).unwrap();
-        let text = backend.train_blocking(&base, &shard, &text_inner, &Seed::from_u64(1)).unwrap().parameters.digest();
+        let text = backend
+            .train_blocking(&base, &shard, &text_inner, &Seed::from_u64(1))
+            .unwrap()
+            .parameters
+            .digest();
         (images, text)
     };
     let alone = run();
@@ -78,9 +87,15 @@ fn the_same_inputs_give_the_same_bits_whatever_else_trains() {
 #[test]
 fn refuses_what_does_not_fit_the_model() {
     let backend = BurnBackend::flex(small_transformer()).unwrap();
-    assert_eq!(backend.load_shard_blocking(&Shard::Digits(digits())), Err(ComputeError::WrongTask { asked: "images" }));
+    assert_eq!(
+        backend.load_shard_blocking(&Shard::Digits(digits())),
+        Err(ComputeError::WrongTask { asked: "images" })
+    );
     let short = Shard::Text(Text::new("too short").unwrap());
-    assert_eq!(backend.load_shard_blocking(&short), Err(ComputeError::ShardTooSmall { found: 9, needed: 17 }));
+    assert_eq!(
+        backend.load_shard_blocking(&short),
+        Err(ComputeError::ShardTooSmall { found: 9, needed: 17 })
+    );
     let digits = RunConfig::digits(1).initial().unwrap();
     let shard = backend.load_shard_blocking(&sentence()).unwrap();
     assert!(matches!(backend.evaluate_blocking(&digits, &shard), Err(ComputeError::WrongLayout { .. })));
