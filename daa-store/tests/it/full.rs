@@ -1,6 +1,7 @@
 //! A store that has no room left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use daa_core::event::{AppendError, EventStore};
 use daa_core::fault::{Fault, Reaction, Retry};
@@ -56,7 +57,8 @@ async fn a_batch_that_does_not_fit_takes_no_other_of_its_group_with_it() {
         })
         .collect();
     for append in appends {
-        match append.await.unwrap() {
+        let answered = tokio::time::timeout(Duration::from_secs(60), append).await.expect("an answer");
+        match answered.unwrap() {
             (true, Err(AppendError::Full { .. })) | (false, Ok(_)) => {}
             other => panic!("{other:?}"),
         }
