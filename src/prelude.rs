@@ -1,11 +1,12 @@
 //! What most agents need, in one `use daa::prelude::*`.
 
 pub use daa_core::action::{
-    Action, Authorized, Context, Decision, ExecuteError, Executor, Executors, Gate, GateError, Outcome, Policy,
+    Action, Authorized, Context, Decision, ExecuteError, Executor, Executors, Gate, GateError, Outcome,
+    Policy,
 };
 pub use daa_core::agent::{
-    Agent, CycleReport, DataCollector, Expectation, Observation, Parameter, PlannedAction, Situation, Strategy,
-    Threshold, collector_fn, executor_fn, strategy_fn,
+    Agent, CycleReport, DataCollector, Expectation, Observation, Parameter, PlannedAction, Situation,
+    Strategy, Threshold, collector_fn, executor_fn, strategy_fn,
 };
 pub use daa_core::amount::{Amount, Currency, Money};
 pub use daa_core::clock::{Clock, SystemClock, Timestamp};

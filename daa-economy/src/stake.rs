@@ -96,7 +96,10 @@ impl Stakes {
     ///
     /// # Errors
     /// As there.
-    #[expect(clippy::too_many_arguments, reason = "each is a fact of the slash; a struct would only rename them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a fact of the slash; a struct would only rename them"
+    )]
     pub fn plan_slash(
         &self,
         change: &mut LedgerChange,

@@ -45,7 +45,8 @@ impl Chart {
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error + '_>> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let finite = |values: Vec<f64>| values.into_iter().filter(|value| value.is_finite()).collect::<Vec<_>>();
+        let finite =
+            |values: Vec<f64>| values.into_iter().filter(|value| value.is_finite()).collect::<Vec<_>>();
         let (xs, ys) = (finite(points().map(|p| p.0).collect()), finite(points().map(|p| p.1).collect()));
         let max = |values: &[f64]| values.iter().copied().fold(f64::MIN, f64::max);
         let min = |values: &[f64]| values.iter().copied().fold(f64::MAX, f64::min);
@@ -78,7 +79,8 @@ impl Chart {
             .draw()?;
         for line in &self.lines {
             let color = hex(&line.color);
-            let shown = line.points.iter().copied().filter(|p| p.1.is_finite()).map(|(x, y)| (x, y.min(high)));
+            let shown =
+                line.points.iter().copied().filter(|p| p.1.is_finite()).map(|(x, y)| (x, y.min(high)));
             chart.draw_series(LineSeries::new(shown, color.stroke_width(3)))?;
             if let Some(&(x, y)) = line.points.last().filter(|p| p.1.is_finite() && line.points.len() > 2) {
                 chart.draw_series([Circle::new((x, y.min(high)), 4, color.filled())])?;
@@ -97,6 +99,7 @@ impl Chart {
 
 /// A colour written as `#rrggbb`; black when it is not.
 fn hex(text: &str) -> RGBColor {
-    let part = |from: usize| text.get(from..from + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
+    let part =
+        |from: usize| text.get(from..from + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
     RGBColor(part(1), part(3), part(5))
 }

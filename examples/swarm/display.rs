@@ -36,6 +36,11 @@ impl Display {
         Self { mode, rounds }
     }
 
+    /// The display, leaving a quiet one in its place: for the end, when nobody else draws any more.
+    pub(crate) fn take(&mut self) -> Self {
+        Self { mode: std::mem::replace(&mut self.mode, Mode::Quiet), rounds: self.rounds }
+    }
+
     /// A line of its own, which stays.
     pub(crate) fn say(&self, text: &str) {
         match &self.mode {
@@ -95,5 +100,6 @@ impl Display {
 
 /// A bar's style; the plain bar when the template is not understood.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).map_or_else(|_| ProgressStyle::default_bar(), |s| s.progress_chars("━━─"))
+    ProgressStyle::with_template(template)
+        .map_or_else(|_| ProgressStyle::default_bar(), |s| s.progress_chars("━━─"))
 }

@@ -95,7 +95,11 @@ impl Outcome {
 
     /// Prints the measure as people read it.
     pub(crate) fn show(&self, value: f64) -> String {
-        if self.accuracy.is_some() { format!("{:.2} %", value * 100.0) } else { format!("{value:.3} bits/byte") }
+        if self.accuracy.is_some() {
+            format!("{:.2} %", value * 100.0)
+        } else {
+            format!("{value:.3} bits/byte")
+        }
     }
 
     /// How many times fewer bytes were sent than plain data-parallel training would have.

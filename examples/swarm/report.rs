@@ -145,7 +145,8 @@ fn curves(outcome: &Outcome) -> Markup {
     let percent = outcome.accuracy.is_some();
     let story = &outcome.story;
     let scale = if percent { 100.0 } else { 1.0 };
-    let scaled = |points: &[(u64, f64)]| points.iter().map(|&(x, y)| (x as f64, y * scale)).collect::<Vec<_>>();
+    let scaled =
+        |points: &[(u64, f64)]| points.iter().map(|&(x, y)| (x as f64, y * scale)).collect::<Vec<_>>();
     let mut lines = vec![Line::new("the swarm", "#2563eb", scaled(&story.measure))];
     if !story.undefended.is_empty() {
         lines.push(Line::new("same attack, plain average", "#dc2626", scaled(&story.undefended)));
@@ -159,7 +160,9 @@ fn curves(outcome: &Outcome) -> Markup {
             .losses
             .iter()
             .zip(PALETTE.iter().cycle())
-            .map(|((id, points), color)| Line::new(id, color, points.iter().map(|&(x, y)| (x as f64, y)).collect()))
+            .map(|((id, points), color)| {
+                Line::new(id, color, points.iter().map(|&(x, y)| (x as f64, y)).collect())
+            })
             .collect(),
         x: "round",
         y: "mean local loss",

@@ -23,7 +23,12 @@ impl Coordinator {
         }
     }
 
-    async fn close(&self, round: Round, base: Digest, updates: Vec<(AgentId, Digest)>) -> Result<(), SwarmError> {
+    async fn close(
+        &self,
+        round: Round,
+        base: Digest,
+        updates: Vec<(AgentId, Digest)>,
+    ) -> Result<(), SwarmError> {
         let parts = &self.inner().parts;
         let artifacts = &*parts.artifacts;
         let view = self.view();

@@ -68,7 +68,9 @@ impl Bookkeeping {
                 let payday = self.payday(*round);
                 self.stakes.plan_slash(change, &payday, agent, Slash::All, reason, *evidence, now)?;
             }
-            Event::RewardsReleased { round, members } => self.release(change, *round, members, before, now)?,
+            Event::RewardsReleased { round, members } => {
+                self.release(change, *round, members, before, now)?
+            }
             Event::Finished { .. } => {
                 for (agent, _) in before.members.iter().filter(|(_, member)| member.forged.is_empty()) {
                     self.stakes.plan_release(change, &self.run, agent, now)?;

@@ -51,6 +51,8 @@ pub struct CoordinatorParts {
     pub clock: Arc<dyn Clock>,
     /// How long a stage of a round waits for a member that does not answer before a quorum suffices.
     pub stage_timeout: Duration,
+    /// A round that may not close before [`Coordinator::release`], so that something can be made to happen in it.
+    pub hold: Option<Round>,
 }
 
 /// Drives one training run. Cheap to clone; clones are the same coordinator.
@@ -102,13 +104,10 @@ impl Coordinator {
         let mut view = RunView::default();
         view.begin(run.latest(), run.terms().zero_residual);
         let version = replay(&*parts.store, &stream, &mut run, &mut view).await?;
-        parts
-            .ledger
-            .update(|change, now| books.endow_pool(change, parts.config.rounds, now))
-            .await?;
+        parts.ledger.update(|change, now| books.endow_pool(change, parts.config.rounds, now)).await?;
         let state = Mutex::new(State { run, version });
         let (view, failure) = (watch::Sender::new(Arc::new(view)), watch::Sender::new(None));
-        let held = watch::Sender::new(None);
+        let held = watch::Sender::new(parts.hold);
         let inner = Arc::new(Inner { parts, stream, books, state, view, failure, held });
         let coordinator = Self { inner };
         let pending = coordinator.inner.state.lock().await.run.pending();
@@ -176,7 +175,9 @@ impl Coordinator {
     /// [`SwarmError`] of the stores.
     pub async fn lost(&self, agent: AgentId) -> Result<(), SwarmError> {
         match self.take(Input::Dead { agent }).await {
-            Err(SwarmError::Refused(Refusal::NotLive { .. } | Refusal::Ejected { .. } | Refusal::Ended)) => Ok(()),
+            Err(SwarmError::Refused(Refusal::NotLive { .. } | Refusal::Ejected { .. } | Refusal::Ended)) => {
+                Ok(())
+            }
             done => done,
         }
     }
@@ -244,12 +245,7 @@ impl Coordinator {
         }
     }
 
-    /// Keeps a round from closing until [`Self::release`]; so that something else can be made to happen before.
-    pub fn hold(&self, round: Round) {
-        self.inner.held.send_replace(Some(round));
-    }
-
-    /// Lets the round that was held close.
+    /// Lets the round that was held by [`CoordinatorParts::hold`] close.
     pub fn release(&self) {
         self.inner.held.send_replace(None);
     }

@@ -29,7 +29,12 @@ pub trait Trainer: Send + Sync + fmt::Debug {
     ///
     /// # Cancel safety
     /// Dropping the future must leave nothing behind.
-    async fn train(&self, base: Parameters, residual: Residual, round: Round) -> Result<Submission, SwarmError>;
+    async fn train(
+        &self,
+        base: Parameters,
+        residual: Residual,
+        round: Round,
+    ) -> Result<Submission, SwarmError>;
 }
 
 /// Trains on this machine, on a thread of its own.
@@ -55,7 +60,12 @@ impl LocalTrainer {
 
 #[async_trait]
 impl Trainer for LocalTrainer {
-    async fn train(&self, base: Parameters, residual: Residual, round: Round) -> Result<Submission, SwarmError> {
+    async fn train(
+        &self,
+        base: Parameters,
+        residual: Residual,
+        round: Round,
+    ) -> Result<Submission, SwarmError> {
         let worker = self.worker.clone();
         let work = async move { worker.round(&base, &residual, round).await };
         Ok(on_a_thread(&self.seats, work).await??)

@@ -70,7 +70,8 @@ impl EvidenceFile {
     /// # Errors
     /// Never in practice: all of it has a JSON form.
     pub fn encode(&self) -> Result<Vec<u8>, SwarmError> {
-        serde_json::to_vec_pretty(self).map_err(|error| SwarmError::EvidenceFile { reason: error.to_string() })
+        serde_json::to_vec_pretty(self)
+            .map_err(|error| SwarmError::EvidenceFile { reason: error.to_string() })
     }
 
     /// What it says.
@@ -91,7 +92,8 @@ impl EvidenceFile {
     /// [`SwarmError`] when a part of the file is not what the accused committed to, or the replay fails.
     pub async fn recheck(&self, backend: &dyn ComputeBackend) -> Result<Ruling, SwarmError> {
         let part = |text: &str| {
-            unhex(text).ok_or_else(|| SwarmError::EvidenceFile { reason: "a part is not hexadecimal".to_owned() })
+            unhex(text)
+                .ok_or_else(|| SwarmError::EvidenceFile { reason: "a part is not hexadecimal".to_owned() })
         };
         let exhibits = Exhibits {
             base: part(&self.base)?,

@@ -172,7 +172,10 @@ impl Work {
 /// What this member's training of a round came to, from the journal of that action.
 pub(super) async fn trained_update(desk: &Desk, round: Round) -> Result<TrainedUpdate, SwarmError> {
     let id = desk.action_id("train", &round.to_string())?;
-    let missing = || SwarmError::Missing { what: "training result of action", digest: Digest::of(id.as_str().as_bytes()) };
+    let missing = || SwarmError::Missing {
+        what: "training result of action",
+        digest: Digest::of(id.as_str().as_bytes()),
+    };
     match desk.gate().status(&id).await?.map(|status| status.state) {
         Some(ActionState::Succeeded(outcome)) => {
             TrainedUpdate::deserialize(&outcome.output).map_err(|_| missing())

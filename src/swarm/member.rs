@@ -134,7 +134,8 @@ impl Member {
 /// What a member sees: where the run stands, and how its own training went.
 async fn observe(desk: &Desk) -> Result<Vec<Observation>, SwarmError> {
     let view = desk.coordinator().view();
-    let live = view.members.values().filter(|member| member.standing == daa_compute::protocol::Standing::Live);
+    let live =
+        view.members.values().filter(|member| member.standing == daa_compute::protocol::Standing::Live);
     let mut seen = vec![
         Observation::new(MetricName::new("run.rounds")?, f64::from(view.closed)),
         Observation::new(MetricName::new("run.members")?, live.count() as f64),

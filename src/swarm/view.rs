@@ -105,7 +105,8 @@ impl RunView {
             .collect();
         needed.extend(self.checkpoints.iter().flat_map(|(model, checkpoint)| [*model, *checkpoint]));
         needed.extend(self.zero_residual);
-        needed.extend(self.members.values().flat_map(|member| [Some(member.shard), member.residual]).flatten());
+        needed
+            .extend(self.members.values().flat_map(|member| [Some(member.shard), member.residual]).flatten());
         needed
     }
 
@@ -130,7 +131,8 @@ impl RunView {
                 let members = members.iter().cloned().collect();
                 let (committed, revealed) = (BTreeMap::new(), BTreeSet::new());
                 let stage = Some(Stage::Committing);
-                self.open = Some(OpenRound { round: *round, base: *base, members, stage, committed, revealed });
+                self.open =
+                    Some(OpenRound { round: *round, base: *base, members, stage, committed, revealed });
             }
             Event::Committed(commitment) => {
                 if let Some(open) = &mut self.open {
@@ -157,7 +159,9 @@ impl RunView {
             }
             Event::Verdict { agent, round, finding } => {
                 let commitment = self.audits.remove(&(*round, agent.clone()));
-                if let (Finding::Forged { evidence, .. }, Some(member)) = (finding, self.members.get_mut(agent)) {
+                if let (Finding::Forged { evidence, .. }, Some(member)) =
+                    (finding, self.members.get_mut(agent))
+                {
                     member.forged.push((*round, *evidence));
                     self.exhibits.extend(commitment);
                 }

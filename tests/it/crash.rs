@@ -61,7 +61,10 @@ fn a_run_that_is_killed_at_random_ends_as_if_it_had_not_been() {
         kills += killed;
         resumed += usize::from(result["resumed_from_round"].is_u64());
         assert_eq!(result["model_blake3"], expected["model_blake3"], "after {killed} kills");
-        assert_eq!(result["agents"], expected["agents"], "after {killed} kills: somebody was paid twice or not at all");
+        assert_eq!(
+            result["agents"], expected["agents"],
+            "after {killed} kills: somebody was paid twice or not at all"
+        );
         assert_eq!(result["ledger"], expected["ledger"], "after {killed} kills");
         assert_eq!(result["audit"]["verified"], true);
         if kills >= KILLS {

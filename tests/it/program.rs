@@ -22,7 +22,8 @@ pub(crate) fn swarm() -> Command {
 pub(crate) fn json_of(arguments: &[&str]) -> Value {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("out.json");
-    let output = swarm().args(arguments).arg("--quiet").arg("--json").arg(&file).output().expect("the example starts");
+    let output =
+        swarm().args(arguments).arg("--quiet").arg("--json").arg(&file).output().expect("the example starts");
     assert!(output.status.success(), "{}", text(&output.stderr));
     serde_json::from_slice(&std::fs::read(&file).expect("the JSON file")).expect("well-formed JSON")
 }
@@ -54,7 +55,8 @@ fn one_attacker_and_one_death_do_not_keep_the_swarm_from_learning() {
     assert_eq!(result["resumed_from_round"], Value::Null);
     assert!(result["bytes_sent"].as_u64().unwrap() * 10 < result["bytes_ddp_fp32"].as_u64().unwrap());
 
-    let (killed, hostile, late) = (agent(&result, "agent-3"), agent(&result, "agent-4"), agent(&result, "agent-6"));
+    let (killed, hostile, late) =
+        (agent(&result, "agent-3"), agent(&result, "agent-4"), agent(&result, "agent-6"));
     assert_eq!((&killed["status"], &killed["slashed"]), (&"lost".into(), &"0".into()));
     assert_eq!(hostile["status"], "slashed");
     assert_ne!(hostile["slashed"], "0");
@@ -111,8 +113,11 @@ fn bad_values_are_refused_with_code_two_and_a_reason() {
 fn the_report_opens_from_disk_and_needs_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let report = dir.path().join("report");
-    let output =
-        swarm().args(["--rounds", "6", "--quiet", "--report"]).arg(&report).output().expect("the example starts");
+    let output = swarm()
+        .args(["--rounds", "6", "--quiet", "--report"])
+        .arg(&report)
+        .output()
+        .expect("the example starts");
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(output.stdout.is_empty());
     let page = std::fs::read_to_string(report.join("index.html")).unwrap();

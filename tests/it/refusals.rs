@@ -18,7 +18,8 @@ fn refused(data: &Path, more: &[&str]) -> String {
 }
 
 fn run(data: &Path) {
-    let output = swarm().args(["--rounds", "3", "--quiet", "--data-dir"]).arg(data).output().expect("it starts");
+    let output =
+        swarm().args(["--rounds", "3", "--quiet", "--data-dir"]).arg(data).output().expect("it starts");
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
