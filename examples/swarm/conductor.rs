@@ -139,6 +139,8 @@ impl Swarm {
                 Some(id) = deaths.recv() => {
                     if let Some(task) = tasks.remove(&id) {
                         task.abort();
+                        // An error is all that an aborted task can end with; it is over then.
+                        drop(task.await);
                     }
                     self.show(|display| display.end(id.as_str(), "killed in the middle of a round"));
                     self.bury(&id, problem).await?;

@@ -244,18 +244,16 @@ impl RunView {
         }
     }
 
-    /// The audits that fall to `auditor`: never of its own work, never to somebody who was found guilty, and by lot,
-    /// so that the work is spread.
+    /// The audits that fall to `auditor`: never of its own work, and never to somebody who was found guilty. By
+    /// rendezvous hashing (Thaler and Ravishankar, 1998): when an auditor drops out, only its own audits move.
     fn audits_of<'a>(&'a self, auditor: &'a AgentId) -> impl Iterator<Item = &'a Commitment> + 'a {
         self.audits.values().filter(move |commitment| {
             let sound = |(agent, member): &(&AgentId, &MemberView)| {
                 member.standing == Standing::Live && member.forged.is_empty() && **agent != commitment.agent
             };
-            let candidates: Vec<&AgentId> =
-                self.members.iter().filter(sound).map(|(agent, _)| agent).collect();
-            let lot = Seed::from_digest(commitment.digest()).child("auditor").to_u64();
-            let turn = lot.checked_rem(candidates.len() as u64).and_then(|turn| usize::try_from(turn).ok());
-            turn.and_then(|turn| candidates.get(turn).copied()) == Some(auditor)
+            let lot = Seed::from_digest(commitment.digest()).child("auditor");
+            let chosen = self.members.iter().filter(sound).max_by_key(|(agent, _)| lot.child(agent.as_str()).to_u64());
+            chosen.map(|(agent, _)| agent) == Some(auditor)
         })
     }
 }

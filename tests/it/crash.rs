@@ -65,7 +65,8 @@ fn a_run_that_is_killed_at_random_ends_as_if_it_had_not_been() {
             result["agents"], expected["agents"],
             "after {killed} kills: somebody was paid twice or not at all"
         );
-        assert_eq!(result["ledger"], expected["ledger"], "after {killed} kills");
+        assert_eq!(result["ledger"]["sum"], 0);
+        assert_eq!(result["ledger"]["accounts"], expected["ledger"]["accounts"], "after {killed} kills");
         assert_eq!(result["audit"]["verified"], true);
         if kills >= KILLS {
             break;
