@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daa::compute::protocol::Standing;
 use daa::compute::{BurnBackend, LocalWorker};
@@ -17,6 +17,7 @@ use daa::core::shutdown::{Shutdown, ShutdownTrigger};
 use daa::economy::{AgentTreasury, Ledger};
 use daa::rules::{RulesEngine, Ruleset};
 use daa::store::data_dir::DataDir;
+use daa::store::open::OpenError;
 use daa::swarm::{
     Coordinator, CoordinatorParts, Desk, Economics, LocalTrainer, Member, RULES, Trainer, executors,
 };
@@ -51,14 +52,24 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn open(data_dir: Option<&Path>) -> Result<Self, Failure> {
+    /// Opens the data directory; without one, keeps everything in memory. A process that was killed a moment ago may
+    /// hold the directory a little longer, so one that is in use is asked for again for two seconds.
+    pub(crate) async fn open(data_dir: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = data_dir else {
             return Ok(Self {
                 store: Arc::new(MemoryEventStore::new()),
                 artifacts: Arc::new(MemoryArtifacts::new()),
             });
         };
-        let data = DataDir::open(path)?;
+        let patience = Instant::now() + Duration::from_secs(2);
+        let data = loop {
+            match DataDir::open(path) {
+                Err(OpenError::InUse { .. }) if Instant::now() < patience => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                opened => break opened?,
+            }
+        };
         Ok(Self { store: data.events().clone(), artifacts: data.artifacts().clone() })
     }
 }

@@ -91,7 +91,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
         args.seed,
         args.aggregate
     ));
-    let place = Place::open(args.data_dir.as_deref())?;
+    let place = Place::open(args.data_dir.as_deref()).await?;
     let store = place.store.clone();
     let (fresh, mut measures) = Measures::open(&*store, args).await?;
     let problem = Arc::new(Problem::new(args)?);
@@ -104,10 +104,11 @@ async fn run(args: &Args) -> Result<(), Failure> {
         say(&format!("resumed after round {round}"));
     }
 
-    let references = References::begin(args, &problem, &script, &measures, &seats);
     train(&swarm, &problem, &mut measures, &display).await?;
     let mut display = display.lock().unwrap_or_else(PoisonError::into_inner).take();
-    display.say("training is done; finishing the comparison");
+    display.say("training is done; now the same without a swarm, and without a defence");
+    // Not beside the training: however often a run is killed, its rounds must come first.
+    let references = References::begin(args, &problem, &script, &measures, &seats);
     references.finish(&*store, &mut measures).await?;
     let sample = if args.task == Task::Text { Some(sample(&swarm, &problem).await?) } else { None };
     display.finish();
@@ -183,7 +184,7 @@ async fn train(
     }
 }
 
-/// What the swarm is compared with, computed beside it.
+/// What the swarm is compared with.
 struct References {
     baseline: Option<JoinHandle<Result<f64, daa::swarm::SwarmError>>>,
     undefended: Option<JoinHandle<Result<Vec<(u64, f64)>, daa::swarm::SwarmError>>>,
