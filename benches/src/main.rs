@@ -22,7 +22,9 @@ usage: daa-benches NAME [--json]
   all          all of them
 ";
 
-const BENCHES: [(&str, fn() -> Vec<Line>); 5] = [
+type Bench = (&'static str, fn() -> Vec<Line>);
+
+const BENCHES: [Bench; 5] = [
     ("loop", agent_loop::run),
     ("event_store", event_store::run),
     ("ledger", ledger::run),

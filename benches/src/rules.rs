@@ -93,16 +93,17 @@ fn requests() -> Vec<(Action, Context)> {
     let request = |n: u64| {
         let verb = ["send", "report", "refund", "other"][n as usize % 4];
         let kind = if verb == "other" { format!("nobody.{n}") } else { format!("d{}.{verb}", n % 10) };
-        let params =
-            json!({ "to": if n % 2 == 0 { "bob" } else { "eve" }, "amount": n * 5, "tags": ["new", "eu"] });
+        let params = json!({ "to": if n.is_multiple_of(2) { "bob" } else { "eve" }, "amount": n * 5, "tags": ["new", "eu"] });
         let id = format!("a-{n}").try_into().expect("an id");
         let actor = "alice".try_into().expect("a name");
         let action = Action::new(id, kind.try_into().expect("a kind"), actor)
             .and_then(|action| action.with_params(params))
             .expect("an action")
             .with_max_cost(usdc.units(u128::from(n) * 1_000_000));
-        let context =
-            Context::new().with("trusted", n % 3 > 0).with("hour", n % 24).with("spent_today", n * 7);
+        let context = Context::new()
+            .with("trusted", !n.is_multiple_of(3))
+            .with("hour", n % 24)
+            .with("spent_today", n * 7);
         (action, context)
     };
     (0..64).map(request).collect()

@@ -70,9 +70,13 @@ fn torch(task: &str, config: &RunConfig, steps: u32) -> Option<(f64, String)> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_step.py");
     let mut command = Command::new(python);
     command.arg(script).arg(task).arg(THREADS.to_string()).arg(steps.to_string());
-    if let ModelSpec::Bytes(net) = config.model {
-        command.args([net.layers, net.width, net.heads, net.context].map(|value| value.to_string()));
-    }
+    match config.model {
+        ModelSpec::Digits(net) => command.args([net.channels, net.hidden].map(|value| value.to_string())),
+        ModelSpec::Bytes(net) => {
+            command.args([net.layers, net.width, net.heads, net.context].map(|value| value.to_string()))
+        }
+        _ => return None,
+    };
     command.arg(config.inner.batch.to_string());
     let output = command.output().ok()?;
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
