@@ -1,6 +1,9 @@
 """The local training step in PyTorch, for comparison: the same models, batch sizes, optimiser and threads.
 
-python3 torch_step.py digits|text THREADS STEPS   prints the median seconds of a step, and the version, as JSON
+python3 torch_step.py digits THREADS STEPS CHANNELS HIDDEN BATCH
+python3 torch_step.py text THREADS STEPS LAYERS WIDTH HEADS CONTEXT BATCH
+
+prints the median seconds of a step, and the version, as JSON
 """
 
 import json
@@ -13,7 +16,7 @@ import torch.nn.functional as F
 
 
 class Digits(torch.nn.Module):
-    def __init__(self, channels=16, hidden=64):
+    def __init__(self, channels, hidden):
         super().__init__()
         self.conv = torch.nn.Conv2d(1, channels, 3)
         self.hidden = torch.nn.Linear(36 * channels, hidden)
@@ -69,8 +72,8 @@ def main():
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     if task == "digits":
-        batch = int(sys.argv[4])
-        model = Digits()
+        channels, hidden, batch = map(int, sys.argv[4:7])
+        model = Digits(channels, hidden)
         x, y = torch.rand(batch, 1, 8, 8), torch.randint(0, 10, (batch,))
         loss_of = lambda: F.cross_entropy(model(x), y)
     else:

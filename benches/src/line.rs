@@ -24,7 +24,12 @@ pub(crate) enum Better {
 
 impl Line {
     /// A figure without a peer.
-    pub(crate) fn alone(bench: &'static str, metric: impl Into<String>, unit: &'static str, ours: f64) -> Self {
+    pub(crate) fn alone(
+        bench: &'static str,
+        metric: impl Into<String>,
+        unit: &'static str,
+        ours: f64,
+    ) -> Self {
         Self { bench, metric: metric.into(), unit, ours, peer: None, peer_name: None, ratio: None }
     }
 

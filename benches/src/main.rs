@@ -1,14 +1,15 @@
-//! Measurements: ours beside a peer, in one run.
-//!
-//! `cargo run --release --manifest-path benches/Cargo.toml -- NAME --json`
+//! Measurements: ours beside a peer, in one run. `README.md` has how to run them, and figures.
 
 mod agent_loop;
 mod event_store;
 mod ledger;
 mod line;
+mod rules;
 mod training;
 
 use std::process::ExitCode;
+
+use line::Line;
 
 const USAGE: &str = "\
 usage: daa-benches NAME [--json]
@@ -16,44 +17,37 @@ usage: daa-benches NAME [--json]
   loop         one agent cycle with trivial parts, in-memory store
   event_store  durable batched appends, beside raw rusqlite
   ledger       durable transfers in batches
+  rules        decisions of a ruleset
   training     a local step, beside PyTorch where python3 has it (DAA_PYTHON names another python)
   all          all of them
 ";
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
-    let mut json = false;
-    let mut names = Vec::new();
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--json" => json = true,
-            name => names.push(name.to_owned()),
-        }
-    }
-    let [name] = names.as_slice() else {
-        eprint!("{USAGE}");
-        return ExitCode::from(2);
+type Bench = (&'static str, fn() -> Vec<Line>);
+
+const BENCHES: [Bench; 5] = [
+    ("loop", agent_loop::run),
+    ("event_store", event_store::run),
+    ("ledger", ledger::run),
+    ("rules", rules::run),
+    ("training", training::run),
+];
+
+fn main() -> ExitCode {
+    let (flags, names): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|a| a.starts_with("--"));
+    let (json, known) =
+        (flags.iter().any(|flag| flag == "--json"), flags.iter().all(|flag| flag == "--json"));
+    let wanted: Vec<_> = match names.as_slice() {
+        [name] if known => BENCHES.iter().filter(|(bench, _)| name == bench || name == "all").collect(),
+        _ => Vec::new(),
     };
-    let wanted = |bench: &str| name == bench || name == "all";
-    let mut lines = Vec::new();
-    if wanted("loop") {
-        lines.extend(agent_loop::run().await);
-    }
-    if wanted("event_store") {
-        lines.extend(event_store::run().await);
-    }
-    if wanted("ledger") {
-        lines.extend(ledger::run().await);
-    }
-    if wanted("training") {
-        lines.extend(training::run().await);
-    }
-    if lines.is_empty() {
+    if wanted.is_empty() {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     }
-    for line in lines {
-        println!("{}", if json { line.json() } else { line.text() });
+    for (_, run) in wanted {
+        for line in run() {
+            println!("{}", if json { line.json() } else { line.text() });
+        }
     }
     ExitCode::SUCCESS
 }

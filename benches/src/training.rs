@@ -13,13 +13,16 @@ use crate::line::{Better, Line};
 
 const THREADS: usize = 2;
 
-pub(crate) async fn run() -> Vec<Line> {
+pub(crate) fn run() -> Vec<Line> {
     let mut lines = Vec::new();
     for (task, config, steps) in [("digits", RunConfig::digits(7), 60), ("text", RunConfig::text(7), 10)] {
         let ours = ours(&config, steps);
-        let line = Line::alone("training", format!("{task}: local step, {THREADS} threads"), "ms", ours * 1e3);
+        let line =
+            Line::alone("training", format!("{task}: local step, {THREADS} threads"), "ms", ours * 1e3);
         lines.push(match torch(task, &config, steps * 2) {
-            Some((seconds, version)) => line.beside(format!("PyTorch {version}"), seconds * 1e3, Better::Lower),
+            Some((seconds, version)) => {
+                line.beside(format!("PyTorch {version}"), seconds * 1e3, Better::Lower)
+            }
             None => line,
         });
     }
@@ -40,7 +43,8 @@ fn ours(config: &RunConfig, steps: u32) -> f64 {
             Shard::Digits(Digits::parse_csv(rows.join("\n").as_bytes()).expect("well-formed rows"))
         }
         _ => {
-            let bytes: Vec<u8> = (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let bytes: Vec<u8> =
+                (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             Shard::Text(Text::new(bytes).expect("a small text"))
         }
     };
@@ -66,9 +70,13 @@ fn torch(task: &str, config: &RunConfig, steps: u32) -> Option<(f64, String)> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_step.py");
     let mut command = Command::new(python);
     command.arg(script).arg(task).arg(THREADS.to_string()).arg(steps.to_string());
-    if let ModelSpec::Bytes(net) = config.model {
-        command.args([net.layers, net.width, net.heads, net.context].map(|value| value.to_string()));
-    }
+    match config.model {
+        ModelSpec::Digits(net) => command.args([net.channels, net.hidden].map(|value| value.to_string())),
+        ModelSpec::Bytes(net) => {
+            command.args([net.layers, net.width, net.heads, net.context].map(|value| value.to_string()))
+        }
+        _ => return None,
+    };
     command.arg(config.inner.batch.to_string());
     let output = command.output().ok()?;
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;

@@ -1,9 +1,12 @@
 //! [`ComputeBackend`] on burn: on the processor (feature `flex`) and on Vulkan (feature `wgpu`).
 
+mod byte_gradient;
 mod byte_transformer;
 mod digits_net;
+mod heap;
 mod leaves;
 mod network;
+mod row_kernels;
 mod training;
 
 use std::collections::HashMap;
@@ -22,6 +25,7 @@ use crate::model::ModelSpec;
 use crate::parameters::{Layout, Parameters};
 
 use network::{Examples, Network};
+use training::Memory;
 
 /// One model on one burn device.
 ///
@@ -32,6 +36,7 @@ pub struct BurnBackend {
     network: Network,
     layout: Layout,
     device: Device,
+    memory: Memory,
     path: ComputePath,
     shards: Arc<RwLock<HashMap<Digest, Loaded>>>,
 }
@@ -58,7 +63,7 @@ impl BurnBackend {
     /// [`ComputeError::Shape`] for a model that cannot be.
     #[cfg(feature = "flex")]
     pub fn flex(model: ModelSpec) -> Result<Self, ComputeError> {
-        Self::on(model, Device::flex(), "flex")
+        Self::on(model, Device::flex(), Memory::Host, "flex")
     }
 
     /// On a Vulkan device: the best one there is, or, if `software` is set, one that runs on the processor.
@@ -75,12 +80,15 @@ impl BurnBackend {
             (two == 2.0).then_some(device)
         });
         match probe {
-            Ok(Some(device)) => Self::on(model, device, if software { "vulkan-software" } else { "vulkan" }),
+            Ok(Some(device)) => {
+                Self::on(model, device, Memory::Apart, if software { "vulkan-software" } else { "vulkan" })
+            }
             _ => Err(ComputeError::Device { reason: "no working Vulkan device".to_owned() }),
         }
     }
 
-    fn on(model: ModelSpec, device: Device, name: &str) -> Result<Self, ComputeError> {
+    fn on(model: ModelSpec, device: Device, memory: Memory, name: &str) -> Result<Self, ComputeError> {
+        heap::keep_pages();
         let layout = model.layout()?;
         let path = ComputePath::new(&format!(
             "burn-0.22.1/{name} {}-{}{}",
@@ -88,7 +96,7 @@ impl BurnBackend {
             std::env::consts::OS,
             vector_extensions()
         ));
-        Ok(Self { network: Network::new(model)?, layout, device, path, shards: Arc::default() })
+        Ok(Self { network: Network::new(model)?, layout, device, memory, path, shards: Arc::default() })
     }
 
     /// As [`ComputeBackend::load_shard`].
@@ -129,7 +137,7 @@ impl BurnBackend {
     ) -> Result<Trained, ComputeError> {
         self.check(base)?;
         inner.check()?;
-        training::train(&self.network, &self.device, base, &*self.shard(shard)?, inner, seed)
+        training::train(&self.network, (&self.device, self.memory), base, &*self.shard(shard)?, inner, seed)
     }
 
     /// As [`ComputeBackend::evaluate`].

@@ -133,7 +133,7 @@ fn kind_of(event: &LedgerEvent) -> EventKind {
 /// Stored as JSON with the names of accounts and currencies once per event, and one short row per transfer:
 /// `[id, from, to, currency, amount]`, where the middle three are indexes. Memo and evidence stand beside, for
 /// those rows that have any. With 12-byte ids, 1,000 accounts and full batches a transfer takes 36 bytes
-/// (`cargo run --release -p daa-economy --example ledger_speed`).
+/// (`cargo run --release --manifest-path benches/Cargo.toml -- ledger`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfers(Vec<Transfer>);
 

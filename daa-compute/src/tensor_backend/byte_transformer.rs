@@ -10,7 +10,7 @@ use crate::sampling::unit;
 use super::leaves::host;
 use super::network::Batch;
 
-const EPSILON: f32 = 1e-6;
+pub(super) const EPSILON: f32 = 1e-6;
 const MASKED: f32 = -1e9;
 
 /// Logits of a batch: (windows · context, 256). The context may be shorter than the model's.

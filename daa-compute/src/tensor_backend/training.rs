@@ -9,42 +9,67 @@ use crate::backend::{ComputeError, Evaluation, Trained};
 use crate::inner::{AdamW, InnerConfig};
 use crate::parameters::Parameters;
 
+use super::byte_gradient::{self, Weights};
 use super::leaves::{add_gradient, host, upload, upload_values};
 use super::network::{Batch, Batches, Examples, Network};
+
+/// Where a device keeps its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// With the host's: reading and changing them in place costs nothing.
+    #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "only the processor shares its memory"))]
+    Host,
+    /// Apart.
+    #[cfg_attr(
+        not(feature = "wgpu"),
+        expect(dead_code, reason = "only Vulkan devices have memory of their own")
+    )]
+    Apart,
+}
 
 /// Predictions in one forward pass of an evaluation.
 const EVALUATION_ROWS: usize = 2048;
 
 pub(super) fn train(
     network: &Network,
-    device: &Device,
+    (device, memory): (&Device, Memory),
     base: &Parameters,
     examples: &Examples,
     inner: &InnerConfig,
     seed: &Seed,
 ) -> Result<Trained, ComputeError> {
     let layout = base.layout();
-    let device = device.clone().autodiff();
+    let written_out = match network {
+        Network::Bytes(net) if memory == Memory::Host => Some(net),
+        _ => None,
+    };
+    let autodiff = device.clone().autodiff();
     let mut values = base.values().to_vec();
     let mut adamw = AdamW::new(layout);
     let mut batches = Batches::new(network, examples, seed);
     let mut total_loss = 0.0;
     for step in 0..inner.steps {
         let places = batches.next(inner);
-        let part = |places: &[usize]| -> Result<(f64, Vec<f32>), ComputeError> {
+        let leaves = written_out.map(|_| upload_values(layout, &values, device)).unwrap_or_default();
+        let part = |places: &[usize]| -> Part {
             let batch = network.batch(examples, places.iter().copied());
             let weight = places.len() as f32 / inner.batch as f32;
-            gradient(network, &device, base.layout(), &values, &batch, weight)
+            match written_out {
+                Some(net) => {
+                    let weights = Weights { leaves: &leaves, layout, values: &values };
+                    byte_gradient::loss_and_gradient(net, &weights, &batch, weight, device)
+                }
+                None => gradient(network, &autodiff, layout, &values, &batch, weight),
+            }
         };
         let size = places.len().div_ceil(inner.micro_batches as usize);
         let parts = in_order(places.chunks(size), &part);
-        let (loss, mut gradient) = sum(parts)?;
+        let (loss, gradient) = sum(parts)?;
         if !loss.is_finite() {
             return Err(ComputeError::Diverged { step });
         }
         total_loss += loss;
         adamw.step(inner, &mut values, &gradient);
-        gradient.clear();
     }
     let last = inner.steps.saturating_sub(1);
     let parameters =
@@ -148,4 +173,40 @@ fn score(row: &[f32], answer: i32) -> (f64, bool) {
     let sum: f64 = row.iter().map(|&x| f64::from(x - best.1).exp()).sum();
     let own = row.get(answer).copied().unwrap_or(f32::NEG_INFINITY);
     (sum.ln() - f64::from(own - best.1), best.0 == answer)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use crate::dataset::{Shard, Text};
+    use crate::model::{ByteTransformer, ModelSpec};
+
+    #[test]
+    fn the_gradient_written_out_is_that_of_the_graph() {
+        let net = ByteTransformer { layers: 2, width: 24, heads: 2, context: 12 };
+        let model = ModelSpec::Bytes(net);
+        let network = Network::new(model).unwrap();
+        let bytes: Vec<u8> = (0..400u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let examples = network.examples(&Shard::Text(Text::new(bytes).unwrap())).unwrap();
+        let batch = network.batch(&examples, [0, 31, 77].into_iter());
+        let base = model.initial(&Seed::from_u64(3)).unwrap();
+        // Larger than fresh parameters, so that no softmax is flat.
+        let values: Vec<f32> = base.values().iter().map(|x| x * 3.0).collect();
+        let device = Device::flex();
+        let layout = base.layout();
+        let (loss, graph) =
+            gradient(&network, &device.clone().autodiff(), layout, &values, &batch, 0.5).unwrap();
+        let leaves = upload_values(layout, &values, &device);
+        let weights = Weights { leaves: &leaves, layout, values: &values };
+        let (own_loss, own) = byte_gradient::loss_and_gradient(&net, &weights, &batch, 0.5, &device).unwrap();
+        assert!((own_loss - loss).abs() < 1e-5 * loss, "{own_loss} against {loss}");
+        for (tensor, range) in layout.ranges() {
+            let (graph, own) = (&graph[range.clone()], &own[range]);
+            let largest = graph.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            assert!(largest > 1e-4, "{} has no gradient", tensor.path());
+            for (a, b) in graph.iter().zip(own) {
+                assert!((a - b).abs() <= 1e-4 * largest, "{}: {a} against {b}", tensor.path());
+            }
+        }
+    }
 }
