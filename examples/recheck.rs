@@ -1,8 +1,10 @@
 //! Repeats an audit from an evidence file alone, as anybody can who does not trust the one who wrote it.
 //!
-//!     cargo run --release --example recheck -- evidence-agent-4-round-9.json
+//!     cargo run --release --example recheck -- evidence-agent-4-round-9.json [DIGEST]
 //!
-//! Ends with 0 when the forgery is confirmed, 1 when it is not, 2 when the file cannot be read.
+//! The file shows that the update of its commitment does not follow from the committed data. That the accused made this
+//! commitment is shown by the ledger: its slash names the digest of this evidence; give it as DIGEST to have the two
+//! compared. Ends with 0 when the forgery is confirmed, 1 when it is not, 2 when the file cannot be read.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -11,13 +13,16 @@ use daa::compute::BurnBackend;
 use daa::compute::evidence::Ruling;
 use daa::swarm::EvidenceFile;
 
+/// The largest file that is read.
+const MAX_FILE: u64 = 256 << 20;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Some(path) = std::env::args().nth(1) else {
-        eprintln!("usage: recheck FILE");
+        eprintln!("usage: recheck FILE [DIGEST]");
         return ExitCode::from(2);
     };
-    match recheck(&path).await {
+    match recheck(&path, std::env::args().nth(2)).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -27,8 +32,16 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn recheck(path: &str) -> Result<bool, Box<dyn Error>> {
+async fn recheck(path: &str, slash: Option<String>) -> Result<bool, Box<dyn Error>> {
+    if std::fs::metadata(path)?.len() > MAX_FILE {
+        return Err(format!("more than {MAX_FILE} bytes").into());
+    }
     let file = EvidenceFile::decode(&std::fs::read(path)?)?;
+    if let Some(slash) = slash
+        && slash != file.digest().to_string()
+    {
+        return Err(format!("this is the evidence {}, not {slash}", file.digest()).into());
+    }
     let evidence = file.evidence();
     let commitment = &evidence.commitment;
     println!("accused     {}", commitment.agent);

@@ -6,6 +6,7 @@
 //! After the effect the outcome and the settlement become durable, again in one append.
 
 mod audit;
+mod error;
 mod executor;
 mod gate;
 mod journal;
@@ -15,7 +16,8 @@ mod treasury;
 
 pub use audit::{Finding, JournalAudit, JournalSummary, Violation};
 pub use executor::{Effect, ExecuteError, Executor, Executors, Outcome, Reconciled};
-pub use gate::{Authorized, Gate, GateBuilder, GateError, Performed, Permit};
+pub use error::GateError;
+pub use gate::{Authorized, Gate, GateBuilder, Performed, Permit};
 pub use journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
 pub use policy::{Decision, DenyAll, Policy, Request, Verdict};
 pub use request::{Action, ActionError, Context, MAX_PARAMS};

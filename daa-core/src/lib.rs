@@ -23,6 +23,7 @@ pub mod bus;
 pub mod clock;
 pub mod digest;
 pub mod event;
+mod failure_text;
 pub mod fault;
 pub mod id;
 #[cfg(feature = "runtime")]

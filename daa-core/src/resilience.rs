@@ -42,8 +42,6 @@ mod bucket;
 mod bulkheaded;
 mod circuit_broken;
 mod ext;
-#[cfg(feature = "runtime")]
-mod failure_text;
 mod fallback;
 mod rate_limited;
 mod retried;
@@ -61,7 +59,4 @@ pub use retried::Retried;
 pub use retry::{RetryBudget, RetryPolicy};
 pub use time_limited::TimeLimited;
 #[cfg(feature = "runtime")]
-pub(crate) use {
-    failure_text::{error_text, panic_text},
-    time_limited::within,
-};
+pub(crate) use time_limited::within;

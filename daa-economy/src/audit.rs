@@ -150,7 +150,7 @@ pub async fn verify_store(store: &dyn EventStore) -> Result<Summary, AuditError>
     loop {
         let events = store.read_stream(&stream, auditor.version, page).await?;
         events.iter().try_for_each(|event| auditor.check(event))?;
-        if events.len() < page.get() {
+        if events.is_empty() {
             return Ok(auditor.summary());
         }
     }

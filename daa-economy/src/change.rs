@@ -39,7 +39,7 @@ impl State {
             for event in &events {
                 self.follow(event)?;
             }
-            if events.len() < page.get() {
+            if events.is_empty() {
                 return Ok(());
             }
         }

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=32))]
     pub(crate) agents: u32,
 
-    /// How many rounds to train [default: 24 for digits, 30 for text]
+    /// How many rounds to train [default: 24 for digits, 20 for text]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(crate) rounds: Option<u64>,
 
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     pub(crate) task: Task,
 
     /// How many agents turn hostile and send poisoned updates
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=32))]
     pub(crate) attackers: u32,
 
     /// Which agent dies in the middle of which round, or "none" [default: 3 at half time]
@@ -114,7 +114,7 @@ impl Args {
     pub(crate) fn rounds(&self) -> u64 {
         self.rounds.unwrap_or(match self.task {
             Task::Digits => 24,
-            Task::Text => 30,
+            Task::Text => 20,
         })
     }
 

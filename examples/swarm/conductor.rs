@@ -100,7 +100,7 @@ impl Swarm {
             script.late.map(|(_, round)| daa::compute::commitment::Round(round.0.saturating_sub(1)));
         let parts = CoordinatorParts {
             config: problem.config,
-            economics: Economics::standard()?,
+            economics: Economics::standard(&problem.config)?,
             store: store.clone(),
             artifacts: artifacts.clone(),
             ledger: ledger.clone(),
@@ -118,13 +118,16 @@ impl Swarm {
     pub(crate) async fn train(&self, problem: &Problem) -> Result<(), Failure> {
         let (trigger, shutdown) = ShutdownTrigger::new();
         let (died, mut deaths) = mpsc::channel(4);
+        let (end, mut ends) = mpsc::channel(64);
         let mut tasks: BTreeMap<AgentId, Task> = BTreeMap::new();
         for number in 1..=self.script.agents {
-            if let Some((id, task)) = self.employ(number, problem, &died, &shutdown).await? {
+            if let Some((id, task)) = self.employ(number, problem, &died, &end, &shutdown).await? {
                 tasks.insert(id, task);
             }
         }
-        self.all_joined().await?;
+        for number in 1..=self.script.agents {
+            self.joined(number, &mut ends).await?;
+        }
         self.coordinator.start().await?;
         let mut view = self.coordinator.watch();
         let ended = self.coordinator.clone();
@@ -135,12 +138,15 @@ impl Swarm {
                 && self.coordinator.view().closed + 1 >= from.0
             {
                 awaited = None;
-                if let Some((id, task)) = self.employ(late, problem, &died, &shutdown).await? {
+                if let Some((id, task)) = self.employ(late, problem, &died, &end, &shutdown).await? {
                     self.show(|display| display.say(&format!("{id} joins and catches up")));
                     tasks.insert(id, task);
                 }
-                self.joined(late).await?;
+                self.joined(late, &mut ends).await?;
                 self.coordinator.release();
+            }
+            if tasks.is_empty() && !self.coordinator.view().finished {
+                return Err("nobody is left to train".into());
             }
             tokio::select! {
                 done = &mut ended => {
@@ -156,6 +162,7 @@ impl Swarm {
                     self.show(|display| display.end(id.as_str(), "killed in the middle of a round"));
                     self.bury(&id, problem).await?;
                 }
+                Some(()) = ends.recv() => {}
                 changed = view.changed() => changed?,
             }
             let failed: Vec<AgentId> =
@@ -173,6 +180,11 @@ impl Swarm {
         for (_, task) in tasks {
             task.await??;
         }
+        // A process that was killed after the last verdict may have left somebody's last action open.
+        let agents: Vec<AgentId> = self.coordinator.view().members.keys().cloned().collect();
+        for id in agents {
+            self.settle(&id, problem).await?;
+        }
         Ok(())
     }
 
@@ -182,6 +194,7 @@ impl Swarm {
         number: u32,
         problem: &Problem,
         died: &mpsc::Sender<AgentId>,
+        end: &mpsc::Sender<()>,
         shutdown: &Shutdown,
     ) -> Result<Option<(AgentId, Task)>, Failure> {
         let id = agent_id(number)?;
@@ -196,7 +209,9 @@ impl Swarm {
         let desk = self.desk(number, problem, died)?;
         let mut member = Member::build(desk, self.store.clone(), self.clock.clone()).await?;
         let (display, shutdown, name) = (self.display.clone(), shutdown.clone(), id.clone());
+        let end = AtTheEnd(end.clone());
         let task = tokio::spawn(async move {
+            let _end = end;
             let report = |cycle: &CycleReport| tell(&display, &name, cycle);
             member.work(shutdown, report).await
         });
@@ -243,25 +258,34 @@ impl Swarm {
         Ok(())
     }
 
-    async fn all_joined(&self) -> Result<(), Failure> {
-        for number in 1..=self.script.agents {
-            self.joined(number).await?;
-        }
-        Ok(())
-    }
-
-    async fn joined(&self, number: u32) -> Result<(), Failure> {
+    /// Waits until an agent is a member. An agent whose task ends before that will never be.
+    async fn joined(&self, number: u32, ends: &mut mpsc::Receiver<()>) -> Result<(), Failure> {
         let id = agent_id(number)?;
         let mut view = self.coordinator.watch();
-        let there = view.wait_for(|view| view.members.contains_key(&id) || view.finished);
-        tokio::time::timeout(Duration::from_secs(600), there)
-            .await
-            .map_err(|_| format!("{id} never joined"))??;
-        Ok(())
+        loop {
+            let now = view.borrow_and_update().clone();
+            if now.members.contains_key(&id) || now.finished {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = view.changed() => changed?,
+                Some(()) = ends.recv() => return Err(format!("{id} cannot join").into()),
+            }
+        }
     }
 
     fn show(&self, what: impl FnOnce(&mut Display)) {
         what(&mut self.display.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Says so when a task ends, however it ends.
+struct AtTheEnd(mpsc::Sender<()>);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        // A full channel wakes the conductor as well.
+        drop(self.0.try_send(()));
     }
 }
 

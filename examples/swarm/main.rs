@@ -44,7 +44,7 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(reason) = args.check() {
+    if let Err(reason) = args.check().and_then(|()| report::writable(&args)) {
         Args::command().error(ErrorKind::ValueValidation, reason).exit();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -93,8 +93,8 @@ async fn run(args: &Args) -> Result<(), Failure> {
     ));
     let place = Place::open(args.data_dir.as_deref()).await?;
     let store = place.store.clone();
-    let (fresh, mut measures) = Measures::open(&*store, args).await?;
     let problem = Arc::new(Problem::new(args)?);
+    let (fresh, mut measures) = Measures::open(&*store, args, problem.config.digest()).await?;
     let script = Script::new(args);
     let seats = std::thread::available_parallelism().map_or(1, usize::from);
     let seats = Arc::new(Semaphore::new(seats));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use daa::core::clock::{Clock, SystemClock};
+use daa::core::digest::Digest;
 use daa::core::event::{Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Version};
 use daa::core::id::{EventKind, StreamId};
 use serde::{Deserialize, Serialize};
@@ -24,11 +25,14 @@ struct Options {
     attackers: u32,
     kill: Option<(u32, u64)>,
     aggregate: String,
+    /// Digest of everything else that the members agree on.
+    config: Digest,
 }
 
 impl Options {
-    fn of(args: &Args) -> Self {
+    fn of(args: &Args, config: Digest) -> Self {
         Self {
+            config,
             task: args.task.to_string(),
             seed: args.seed,
             agents: args.agents,
@@ -54,6 +58,7 @@ impl Options {
             .or_else(|| words("attackers", &self.attackers, &other.attackers))
             .or_else(|| words("kill", &kill(&self.kill), &kill(&other.kill)))
             .or_else(|| words("aggregate", &self.aggregate, &other.aggregate))
+            .or_else(|| (self.config != other.config).then(|| "it is of another version of this program".to_owned()))
     }
 }
 
@@ -79,8 +84,12 @@ pub(crate) struct Measures {
 
 impl Measures {
     /// Opens the stream: says whether the run is a new one, and what was measured so far.
-    pub(crate) async fn open(store: &dyn EventStore, args: &Args) -> Result<(bool, Self), Failure> {
-        let (stream, ours) = (StreamId::new(STREAM)?, Options::of(args));
+    pub(crate) async fn open(
+        store: &dyn EventStore,
+        args: &Args,
+        config: Digest,
+    ) -> Result<(bool, Self), Failure> {
+        let (stream, ours) = (StreamId::new(STREAM)?, Options::of(args, config));
         let (mut measures, mut after) = (Self::default(), Version::EMPTY);
         loop {
             let page = store.read_stream(&stream, after, PageSize::default()).await?;

@@ -26,7 +26,9 @@ pub(crate) struct Outcome {
     pub(crate) undefended: Option<f64>,
     pub(crate) rounds: u64,
     pub(crate) wall_seconds: f64,
+    /// Updates and commitments that members sent.
     pub(crate) bytes_sent: u64,
+    /// What they would have sent as fp32 gradients after every local step.
     pub(crate) bytes_ddp_fp32: u64,
     pub(crate) agents: Vec<AgentRow>,
     pub(crate) ledger: LedgerRow,
@@ -83,7 +85,7 @@ pub(crate) struct Story {
     pub(crate) currency: Option<daa::core::amount::Currency>,
     /// Text that the model wrote.
     pub(crate) sample: Option<String>,
-    /// The largest reward pool and the findings of the verification, for people.
+    /// What the verification found to be wrong, for people.
     pub(crate) findings: Vec<String>,
 }
 

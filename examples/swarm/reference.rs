@@ -71,8 +71,8 @@ pub(crate) fn undefended(
         let mut updates = Vec::new();
         for (number, worker, residual) in &mut members {
             let attacks = script.hostile.contains(number) && round >= script.attack;
-            // An audit finds the forgery, but two rounds have taken it in by then.
-            let ejected = attacks && round.0 >= script.attack.0 + 2;
+            // An audit finds the forgery, but some rounds have taken it in by then.
+            let ejected = attacks && round.0 > script.attack.0 + config.protocol.audit_lag;
             let dead = script.dies.is_some_and(|(dies, at)| dies == *number && round >= at);
             let absent = script.late.is_some_and(|(late, from)| late == *number && round < from)
                 || (script.late.is_none() && *number > script.agents);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::args::Args;
 use crate::chart::{Chart, Line};
 use crate::outcome::{AgentRow, Outcome, bytes};
 
@@ -52,10 +53,36 @@ pub(crate) fn write(dir: &Path, outcome: &Outcome, evidence: &[(String, Vec<u8>)
     replace(&dir.join("index.html"), page(outcome).into_string().as_bytes())
 }
 
-/// Writes a file beside its place and moves it there, so that a reader never sees half of it.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Checks before the work that its result can be written down.
+pub(crate) fn writable(args: &Args) -> Result<(), String> {
+    if let Some(dir) = &args.report {
+        fs::create_dir_all(dir).map_err(|error| format!("--report {}: {error}", dir.display()))?;
+        probe(&dir.join("index.html")).map_err(|error| format!("--report {}: {error}", dir.display()))?;
+    }
+    if let Some(file) = &args.json {
+        probe(file).map_err(|error| format!("--json {}: {error}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn probe(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let beside = partial(path);
+    fs::write(&beside, [])?;
+    fs::remove_file(&beside)
+}
+
+fn partial(path: &Path) -> std::path::PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".partial");
+    beside.into()
+}
+
+/// Writes a file beside its place and moves it there, so that a reader never sees half of it.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let beside = partial(path);
     fs::write(&beside, content)?;
     fs::rename(&beside, path)
 }

@@ -84,7 +84,8 @@ pub(crate) async fn summarise(
         rounds: u64::from(view.closed),
         wall_seconds,
         bytes_sent: collected.bytes_sent,
-        // Every member sends its whole gradient after every step.
+        // Every member sends its whole gradient after every step. On both sides only what members send counts, not what
+        // they receive.
         bytes_ddp_fp32: rounds_worked * steps * parameters * 4,
         agents: view.members.keys().map(|id| row(id, &view, &collected)).collect(),
         ledger: LedgerRow {
@@ -92,7 +93,7 @@ pub(crate) async fn summarise(
             transfers: ledger.map_or(0, |summary| summary.transfers),
             sum: ledger.map_or(i64::MAX, |summary| i64::try_from(summary.sum).unwrap_or(i64::MAX)),
         },
-        audit: AuditRow { entries: proof.journal.entries, verified: proof.is_sound() },
+        audit: AuditRow { entries: proof.journal.entries, verified: proof.is_sound() && proof.is_settled() },
         model_blake3: view.latest.map(|(model, _)| model).ok_or("there is no model")?,
         resumed_from_round,
         story,
@@ -155,7 +156,7 @@ impl Collected {
             self.action(&recorded.stream, event);
         } else if recorded.kind.as_str() == EVENT_KIND {
             self.run(recorded.json()?);
-        } else if let Ok(Some(event)) = LedgerEvent::read(recorded) {
+        } else if let Some(event) = LedgerEvent::read(recorded)? {
             self.money(&event);
         }
         Ok(())

@@ -38,7 +38,7 @@ impl Bookkeeping {
         rounds: u32,
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        self.accounts.endow_pool(change, &self.economics, rounds, now)
+        self.accounts.endow_pool(change, &self.run, &self.economics, rounds, now)
     }
 
     /// Books one event. `before` is the view without it.
@@ -51,7 +51,7 @@ impl Bookkeeping {
     ) -> Result<(), SwarmError> {
         match event {
             Event::Joined { agent, .. } => {
-                self.accounts.endow_agent(change, &self.economics, agent, now)?;
+                self.accounts.endow_agent(change, &self.run, &self.economics, agent, now)?;
                 self.stakes.plan_lock(change, &self.run, agent, self.economics.stake, now)?;
             }
             Event::RoundClosed { round, .. } => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use daa_compute::checkpoint::Checkpoint;
 use daa_compute::codec::{Residual, SparseUpdate};
 use daa_compute::commitment::{Commitment, Round};
+use daa_compute::dataset::Shard;
 use daa_compute::evidence::{Evidence, Ruling, recheck};
 use daa_compute::protocol::{Effect, Event, Finding, Input, Refusal, Run, RunTerms, Stage};
 use daa_compute::replay::Exhibits;
@@ -61,7 +62,11 @@ pub struct CoordinatorParts {
 /// - Every input is durable, with all that follows from it and all money that this moves, before the call returns.
 /// - Every call may be repeated after a crash: an input that was taken before is refused as a duplicate and changes
 ///   nothing.
-/// - One process drives a run at a time; a second one meets [`SwarmError::SecondCoordinator`].
+/// - What somebody else wrote to the run, or an append that was not confirmed, is read and taken in before an input
+///   is decided on again.
+///
+/// # Cancel safety
+/// A dropped call has taken the input wholly or not at all, and the coordinator stays usable.
 #[derive(Clone, Debug)]
 pub struct Coordinator {
     inner: Arc<Inner>,
@@ -92,6 +97,7 @@ impl Coordinator {
     /// [`SwarmError`] when a store fails, or holds a history that does not fit together.
     pub async fn open(parts: CoordinatorParts) -> Result<Self, SwarmError> {
         parts.config.check()?;
+        parts.economics.check(&parts.config)?;
         let initial = parts.config.initial()?;
         parts.artifacts.put(initial.encode().into()).await?;
         parts.artifacts.put(Residual::zero(initial.layout().clone()).encode().into()).await?;
@@ -103,7 +109,7 @@ impl Coordinator {
         let mut run = Run::new(RunTerms::new(&parts.config, genesis)?);
         let mut view = RunView::default();
         view.begin(run.latest(), run.terms().zero_residual);
-        let version = replay(&*parts.store, &stream, &mut run, &mut view).await?;
+        let version = replay(&*parts.store, &stream, Version::EMPTY, &mut run, &mut view).await?;
         parts.ledger.update(|change, now| books.endow_pool(change, parts.config.rounds, now)).await?;
         let state = Mutex::new(State { run, version });
         let (view, failure) = (watch::Sender::new(Arc::new(view)), watch::Sender::new(None));
@@ -145,15 +151,27 @@ impl Coordinator {
         &self.inner.stream
     }
 
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.parts.clock
+    }
+
     pub(super) fn artifacts(&self) -> &Arc<dyn Artifacts> {
         &self.inner.parts.artifacts
     }
 
     /// An agent joins with a shard, and locks its stake in the same append. It takes part from the next round on.
     ///
+    /// The shard must be in the artefact store and fit the model: otherwise nobody could audit the member.
+    ///
     /// # Errors
-    /// [`SwarmError::Refused`] when it is a member or was ejected; [`SwarmError::Rejected`] without the stake.
+    /// [`SwarmError::Missing`], [`SwarmError::Wire`] or [`SwarmError::Compute`] for a shard that cannot be used;
+    /// [`SwarmError::Refused`] when the agent is a member or was ejected; [`SwarmError::Rejected`] without the stake.
     pub async fn join(&self, agent: AgentId, shard: Digest) -> Result<(), SwarmError> {
+        let parts = &self.inner.parts;
+        let missing = SwarmError::Missing { what: "shard", digest: shard };
+        let bytes = parts.artifacts.get(&shard).await?.ok_or(missing)?;
+        let loaded = parts.backend.load_shard(&Shard::decode(&bytes)?).await?;
+        parts.backend.unload_shard(&loaded).await;
         self.take(Input::Join { agent, shard }).await
     }
 
@@ -235,7 +253,13 @@ impl Coordinator {
         let parts = &self.inner.parts;
         let digest = parts.artifacts.put(evidence.encode()?).await?;
         let exhibits = Exhibits::fetch(&*parts.artifacts, &evidence.commitment).await?;
-        match recheck(&*parts.backend, evidence, &digest, &exhibits).await? {
+        let (backend, accusation) = (parts.backend.clone(), evidence.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let replay = tokio::task::spawn_blocking(move || {
+            runtime.block_on(recheck(&*backend, &accusation, &digest, &exhibits))
+        });
+        let panicked = |error: tokio::task::JoinError| SwarmError::Panicked { message: error.to_string() };
+        match replay.await.map_err(panicked)?? {
             Ruling::Confirmed => Ok(evidence.finding()?),
             ruling => {
                 let accused = &evidence.commitment.agent;
@@ -280,29 +304,55 @@ impl Coordinator {
 
     /// Takes an input: decides, makes durable, tells everybody, and performs what follows.
     pub(super) async fn take(&self, input: Input) -> Result<(), SwarmError> {
+        let coordinator = self.clone();
+        // On a task of its own: whoever gives up waiting must not leave the state behind the store.
+        let taken = tokio::spawn(async move { coordinator.take_whole(input).await });
+        taken.await.map_err(|error| SwarmError::Panicked { message: error.to_string() })?
+    }
+
+    async fn take_whole(&self, input: Input) -> Result<(), SwarmError> {
         let inner = &self.inner;
         let mut state = inner.state.lock().await;
-        let mut run = state.run.clone();
-        let step = run.step(input)?;
-        let before = self.view();
-        let after = self.record(&step.events, state.version, &before).await?;
-        state.version = Version::new(state.version.get() + step.events.len() as u64);
-        state.run = run;
-        let obsolete = before.referenced().difference(&after.referenced()).copied().collect();
-        inner.view.send_replace(Arc::new(after));
-        drop(state);
-        self.perform(step.effects);
-        self.discard(obsolete).await;
+        for _ in 0..MAX_CONFLICTS {
+            let mut run = state.run.clone();
+            let step = run.step(input.clone())?;
+            let before = self.view();
+            let after = match self.record(&step.events, state.version, &before).await? {
+                Some(after) => after,
+                None => {
+                    self.catch_up(&mut state).await?;
+                    continue;
+                }
+            };
+            state.version = Version::new(state.version.get() + step.events.len() as u64);
+            state.run = run;
+            let obsolete = before.referenced().difference(&after.referenced()).copied().collect();
+            inner.view.send_replace(Arc::new(after));
+            drop(state);
+            self.perform(step.effects);
+            self.discard(obsolete).await;
+            return Ok(());
+        }
+        Err(SwarmError::Contended { tries: MAX_CONFLICTS })
+    }
+
+    /// Takes in what stands in the run's stream beyond what this coordinator knows.
+    async fn catch_up(&self, state: &mut State) -> Result<(), SwarmError> {
+        let mut view = RunView::clone(&self.view());
+        let (store, stream) = (&*self.inner.parts.store, &self.inner.stream);
+        state.version = replay(store, stream, state.version, &mut state.run, &mut view).await?;
+        self.inner.view.send_replace(Arc::new(view));
         Ok(())
     }
 
-    /// Makes events and their money durable in one append, and returns the view with them.
+    /// Makes events and their money durable in one append, and returns the view with them; `None` when the run's
+    /// stream is further than `version`.
     async fn record(
         &self,
         events: &[Event],
         version: Version,
         before: &RunView,
-    ) -> Result<RunView, SwarmError> {
+    ) -> Result<Option<RunView>, SwarmError> {
         let inner = &self.inner;
         let now = inner.parts.clock.now();
         let kind = EventKind::new(EVENT_KIND)?;
@@ -321,11 +371,9 @@ impl Coordinator {
             match inner.parts.store.append(batch).await {
                 Ok(_) => {
                     change.confirm();
-                    return Ok(view);
+                    return Ok(Some(view));
                 }
-                Err(AppendError::Conflict { stream, .. }) if stream == inner.stream => {
-                    return Err(SwarmError::SecondCoordinator { stream: stream.to_string() });
-                }
+                Err(AppendError::Conflict { stream, .. }) if stream == inner.stream => return Ok(None),
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -390,14 +438,14 @@ impl Coordinator {
     }
 }
 
-/// Rebuilds run and view from the history; returns its length.
+/// Brings run and view from `version` to the end of the history; returns its length.
 async fn replay(
     store: &dyn EventStore,
     stream: &StreamId,
+    mut version: Version,
     run: &mut Run,
     view: &mut RunView,
 ) -> Result<Version, SwarmError> {
-    let mut version = Version::EMPTY;
     loop {
         let page = store.read_stream(stream, version, PageSize::default()).await?;
         let Some(last) = page.last() else { return Ok(version) };

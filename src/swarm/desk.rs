@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use daa_compute::checkpoint::Checkpoint;
 use daa_compute::codec::Residual;
 use daa_compute::commitment::{Commitment, Round};
-use daa_compute::replay::{Audit, Exhibits, audit};
+use daa_compute::replay::{Audit, Exhibits, ReplayError, audit};
 use daa_compute::worker::{LocalWorker, Submission};
 use daa_compute::{ComputeBackend, Parameters};
 use daa_core::action::Gate;
 use daa_core::digest::Digest;
+use daa_core::fault::{Fault, Reaction};
 use daa_core::id::{ActionId, AgentId, IdError};
 use tokio::sync::Semaphore;
 
@@ -175,17 +176,22 @@ impl Desk {
         Ok(submission)
     }
 
-    /// Recomputes somebody's submission; `None` when what it needs was not handed over.
+    /// Recomputes somebody's submission; `None` when what it needs was not handed over, or is not usable.
     pub(super) async fn audit(&self, commitment: &Commitment) -> Result<Option<Audit>, SwarmError> {
         let artifacts = self.coordinator.artifacts();
         let exhibits = match Exhibits::fetch(&**artifacts, commitment).await {
             Ok(exhibits) => exhibits,
-            Err(daa_compute::replay::ReplayError::Missing { .. }) => return Ok(None),
+            Err(ReplayError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let (backend, config) = (self.auditor.clone(), *self.coordinator.config());
         let commitment = commitment.clone();
         let work = async move { audit(&*backend, &config, &commitment, &exhibits).await };
-        Ok(Some(on_a_thread(&self.seats, work).await??))
+        match on_a_thread(&self.seats, work).await? {
+            Ok(audit) => Ok(Some(audit)),
+            // What was handed over is not what was committed to, or makes no sense.
+            Err(error) if error.fault() == Fault::Peer => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

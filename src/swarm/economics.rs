@@ -1,11 +1,12 @@
 //! What taking part costs and earns.
 
+use daa_compute::RunConfig;
 use daa_compute::commitment::Round;
 use daa_core::amount::{Amount, Currency, Money};
 use daa_core::clock::Timestamp;
 use daa_core::id::{AccountId, AgentId};
 use daa_economy::{
-    Account, AccountKind, Budget, BudgetName, Command, LedgerChange, Period, Rejection, Transfer,
+    Account, AccountKind, Budget, BudgetName, Command, LedgerChange, Period, Rejection, RunId, Transfer,
 };
 
 use super::error::SwarmError;
@@ -31,15 +32,15 @@ pub struct Economics {
 }
 
 impl Economics {
-    /// The swarm's own: rUv with six decimals; 10 a round, a stake of 50 out of an endowment of 100, compute at
-    /// 0.01 for a thousand examples.
+    /// The swarm's own, for a run: rUv with six decimals; 10 a round, a stake of 50, compute at 0.01 for a thousand
+    /// examples, and for each agent enough to train in every round and to audit seven times as much.
     ///
     /// # Errors
     /// Never in practice: the currency is a constant.
-    pub fn standard() -> Result<Self, SwarmError> {
+    pub fn standard(config: &RunConfig) -> Result<Self, SwarmError> {
         let currency = Currency::new("rUv", 6)?;
         let whole = |units: u128| Amount::from_units(units * 1_000_000);
-        Ok(Self {
+        let mut economics = Self {
             currency,
             round_reward: whole(10),
             stake: whole(50),
@@ -47,7 +48,30 @@ impl Economics {
             action_limit: whole(1),
             spending_limit: whole(40),
             compute_price: Amount::from_units(10_000),
-        })
+        };
+        let price = economics.price_of(config.inner.examples()).amount();
+        let all = price.units().saturating_mul(8 * u128::from(config.rounds));
+        economics.action_limit = economics.action_limit.max(price);
+        economics.spending_limit = economics.spending_limit.max(Amount::from_units(all));
+        let needed = economics.stake.units().saturating_add(economics.spending_limit.units());
+        economics.endowment = economics.endowment.max(Amount::from_units(needed));
+        Ok(economics)
+    }
+
+    /// Whether a run can be paid for like this.
+    pub(super) fn check(&self, config: &RunConfig) -> Result<(), SwarmError> {
+        let price = self.price_of(config.inner.examples()).amount();
+        let wrong = |reason| Err(SwarmError::Economics { reason });
+        if self.round_reward.units() < u128::from(config.protocol.max_members) {
+            return wrong("the reward of a round must leave a unit for every member");
+        }
+        if self.stake.is_zero() || self.endowment < self.stake {
+            return wrong("the endowment must cover the stake, which must be something");
+        }
+        if self.action_limit < price {
+            return wrong("one round of training costs more than an agent may spend on an action");
+        }
+        Ok(())
     }
 
     /// What so many examples cost; rounded up to the smallest unit.
@@ -81,6 +105,7 @@ impl Accounts {
     pub(super) fn endow_pool(
         &self,
         change: &mut LedgerChange,
+        run: &RunId,
         economics: &Economics,
         rounds: u32,
         now: Timestamp,
@@ -98,7 +123,7 @@ impl Accounts {
         let total = economics.round_reward.checked_mul(u128::from(rounds)).unwrap_or(Amount::MAX);
         let money = currency.units(total.units());
         let transfer =
-            Transfer::new("endow/rewards".try_into()?, self.mint.clone(), self.pool.clone(), money);
+            Transfer::new(format!("endow/{run}/pool").try_into()?, self.mint.clone(), self.pool.clone(), money);
         change.step(Command::Transfer(vec![transfer]), now)?;
         Ok(())
     }
@@ -107,13 +132,14 @@ impl Accounts {
     pub(super) fn endow_agent(
         &self,
         change: &mut LedgerChange,
+        run: &RunId,
         economics: &Economics,
         agent: &AgentId,
         now: Timestamp,
     ) -> Result<(), Rejection> {
         let account = Account::of_agent(agent, economics.currency)?;
         let money = economics.currency.units(economics.endowment.units());
-        let id = format!("endow/{agent}").try_into()?;
+        let id = format!("endow/{run}/agent/{agent}").try_into()?;
         let transfer = Transfer::new(id, self.mint.clone(), account.id.clone(), money);
         change.step(Command::Open(account), now)?;
         change.step(Command::Transfer(vec![transfer]), now)?;
@@ -131,6 +157,6 @@ impl Accounts {
 }
 
 /// The round as the economy names it.
-pub(super) fn payday(run: &daa_economy::RunId, round: Round) -> daa_economy::Round {
+pub(super) fn payday(run: &RunId, round: Round) -> daa_economy::Round {
     daa_economy::Round::new(run.clone(), u64::from(round.0))
 }

@@ -27,11 +27,11 @@ pub enum SwarmError {
     /// The recorded history of the run does not fit together.
     #[error("the history of the run is damaged")]
     History(#[from] HistoryError),
-    /// Another process writes to this run.
-    #[error("another coordinator writes to {stream}")]
-    SecondCoordinator {
-        /// The stream of the run.
-        stream: String,
+    /// What the run pays and charges does not fit together.
+    #[error("the economics cannot be: {reason}")]
+    Economics {
+        /// What does not fit.
+        reason: &'static str,
     },
     /// Other writers were faster every time.
     #[error("gave up after {tries} conflicting writes")]
@@ -167,6 +167,7 @@ impl Reaction for SwarmError {
         let own = match self {
             Self::Panicked { .. } => Fault::Bug,
             Self::EvidenceFile { .. } => Fault::Peer,
+            Self::Economics { .. } => Fault::Caller,
             _ => Fault::Environment,
         };
         underneath!(self, fault, own)

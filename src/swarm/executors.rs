@@ -1,6 +1,7 @@
 //! What a member can do, each behind the gate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use daa_compute::commitment::{Commitment, Round};
@@ -10,8 +11,11 @@ use daa_core::action::{
     Action, ActionState, Authorized, ExecuteError, Executor, Executors, Outcome, Reconciled,
 };
 use daa_core::digest::Digest;
+use daa_core::event::AppendError;
 use daa_core::fault::{Reaction, Retry};
 use daa_core::id::{ActionKind, IdError};
+use daa_core::resilience::{ExecutorExt, RetryPolicy};
+use daa_core::seed::Seed;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -34,7 +38,12 @@ pub const AUDIT: &str = "swarm.audit";
 /// # Errors
 /// Never in practice: the kinds are constants.
 pub fn executors(desk: &Arc<Desk>) -> Result<Executors, IdError> {
-    let with = |what| Work { desk: desk.clone(), what };
+    // What fails for a passing reason is tried again at once: an action that has failed is over, and its id used up.
+    let retry = RetryPolicy::new(Seed::from_digest(desk.shard()))
+        .with_max_attempts(6)
+        .with_backoff(Duration::from_millis(50), Duration::from_secs(2));
+    let clock = desk.coordinator().clock().clone();
+    let with = |what| Work { desk: desk.clone(), what }.retried(retry.clone(), clock.clone());
     Ok(Executors::new()
         .with(ActionKind::new(JOIN)?, with(What::Join))
         .with(ActionKind::new(TRAIN)?, with(What::Train))
@@ -97,7 +106,8 @@ impl Executor for Work {
             member.is_some_and(|member| round.as_ref().is_ok_and(|round| member.accepted.contains(round)))
         };
         let happened = match self.what {
-            What::Train | What::Audit => false,
+            What::Train => false,
+            What::Audit => return Ok(self.audited_before(action)),
             What::Join => view.members.get(agent).is_some_and(|member| member.standing == Standing::Live),
             What::Commit => accepted() || open.is_some_and(|open| open.committed.contains_key(agent)),
             What::Reveal => accepted() || open.is_some_and(|open| open.revealed.contains(agent)),
@@ -108,6 +118,18 @@ impl Executor for Work {
 }
 
 impl Work {
+    /// An audit whose verdict is in the run's history took place, and is to be paid for.
+    fn audited_before(&self, action: &Action) -> Reconciled {
+        let coordinator = self.desk.coordinator();
+        let Ok(commitment) = Commitment::deserialize(action.params()) else { return Reconciled::NotFound };
+        let (agent, round) = (commitment.agent, commitment.round);
+        if coordinator.view().audits.contains_key(&(round, agent.clone())) {
+            return Reconciled::NotFound;
+        }
+        let outcome = Outcome::new(json!({ "agent": agent, "round": round, "verdict": "already done" }));
+        Reconciled::Completed(outcome.with_cost(coordinator.economics().price_of(commitment.examples)))
+    }
+
     async fn join(&self) -> Result<Outcome, SwarmError> {
         let desk = &self.desk;
         match desk.coordinator().join(desk.agent().clone(), desk.shard()).await {
@@ -184,8 +206,12 @@ pub(super) async fn trained_update(desk: &Desk, round: Round) -> Result<TrainedU
     }
 }
 
-/// Each of these failures leaves no effect behind: what the run takes, it takes in one append.
+/// All but one of these failures leave no effect behind: what the run takes, it takes in one append, and only an append
+/// that was not confirmed may have happened.
 fn failed(error: SwarmError) -> ExecuteError {
+    if matches!(&error, SwarmError::Append(AppendError::Unconfirmed { .. })) {
+        return ExecuteError::interrupted(error);
+    }
     match error.retry() {
         Retry::Never => ExecuteError::rejected(error),
         Retry::Now | Retry::Later | Retry::After(_) => ExecuteError::unavailable(error),

@@ -9,6 +9,7 @@ use daa_core::agent::{
 };
 use daa_core::clock::Clock;
 use daa_core::event::EventStore;
+use daa_core::fault::{Reaction, Retry};
 use daa_core::id::{ActionKind, MetricName};
 use daa_core::shutdown::Shutdown;
 use serde_json::json;
@@ -21,8 +22,10 @@ use super::view::Duty;
 /// The rules of the swarm, as a ruleset in TOML: what members may do, and how much it may cost.
 pub const RULES: &str = include_str!("rules.toml");
 
-/// How many cycles without progress are too many.
+/// How many cycles without progress, or failures of the store in a row, are too many.
 const PATIENCE: u32 = 8;
+/// How long to wait after the first failure of the store; longer after each further one.
+const BACKOFF: Duration = Duration::from_millis(100);
 /// How long one action may take; training a large model on a busy machine is slow.
 const ACTION_LIMIT: Duration = Duration::from_secs(3_600);
 const OTHER_LIMIT: Duration = Duration::from_secs(60);
@@ -70,7 +73,8 @@ impl Member {
                 _ => Vec::new(),
             })?)
             .with_strategy(strategy_fn("reveal", move |situation| match revealing.duty() {
-                Duty::Reveal(round) => {
+                // Only with the size of this very update in sight.
+                Duty::Reveal(round) if situation.metric("update.round") == Some(f64::from(round.0)) => {
                     let bytes = situation.metric("update.bytes").unwrap_or(f64::MAX);
                     plan([reveal(&revealing, round, bytes as u64)])
                 }
@@ -103,7 +107,7 @@ impl Member {
         report: impl Fn(&CycleReport) + Send,
     ) -> Result<(), SwarmError> {
         let mut view = self.desk.coordinator().watch();
-        let mut fruitless = 0;
+        let (mut fruitless, mut failures) = (0, 0);
         loop {
             view.borrow_and_update();
             let before = self.desk.duty();
@@ -119,7 +123,17 @@ impl Member {
                 _ if shutdown.is_requested() => return Ok(()),
                 _ => {}
             }
-            let cycle = self.agent.cycle().await?;
+            let cycle = match self.agent.cycle().await {
+                Ok(cycle) => cycle,
+                Err(error) if error.retry() != Retry::Never && failures < PATIENCE => {
+                    failures += 1;
+                    tracing::warn!(agent = %self.desk.agent(), %error, "a cycle was not recorded");
+                    self.desk.coordinator().clock().sleep(BACKOFF * failures).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            failures = 0;
             report(&cycle);
             fruitless = if self.desk.duty() == before { fruitless + 1 } else { 0 };
             if fruitless >= PATIENCE {
@@ -145,6 +159,7 @@ async fn observe(desk: &Desk) -> Result<Vec<Observation>, SwarmError> {
         let trained = trained_update(desk, round).await?;
         seen.push(Observation::new(MetricName::new("train.loss")?, trained.loss));
         seen.push(Observation::new(MetricName::new("update.bytes")?, trained.bytes as f64));
+        seen.push(Observation::new(MetricName::new("update.round")?, f64::from(round.0)));
     }
     Ok(seen)
 }
@@ -155,8 +170,7 @@ fn plan<const N: usize>(steps: [Result<PlannedAction, SwarmError>; N]) -> Vec<Pl
 }
 
 fn join(desk: &Desk) -> Result<PlannedAction, SwarmError> {
-    let rejoin = desk.coordinator().view().closed.to_string();
-    Ok(PlannedAction::new(ActionKind::new(JOIN)?).with_id(desk.action_id("join", &rejoin)?))
+    Ok(PlannedAction::new(ActionKind::new(JOIN)?).with_id(desk.action_id("join", "once")?))
 }
 
 fn train(desk: &Desk, round: Round, before: Option<f64>) -> Result<PlannedAction, SwarmError> {
@@ -186,7 +200,7 @@ fn reveal(desk: &Desk, round: Round, bytes: u64) -> Result<PlannedAction, SwarmE
 }
 
 fn audit(desk: &Desk, commitment: &Commitment) -> Result<PlannedAction, SwarmError> {
-    let subject = format!("{}/{}", commitment.agent, commitment.round);
+    let subject = commitment.digest().to_string();
     let cost = desk.coordinator().economics().price_of(commitment.examples);
     Ok(PlannedAction::new(ActionKind::new(AUDIT)?)
         .with_id(desk.action_id("audit", &subject)?)

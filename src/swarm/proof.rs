@@ -23,6 +23,12 @@ impl Proof {
     pub fn is_sound(&self) -> bool {
         self.journal.violations == 0 && self.ledger.as_ref().is_ok_and(|summary| summary.sum == 0)
     }
+
+    /// Whether nothing is left open: no action without a last word, no money on hold. So it is after a run has ended.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.journal.open == 0 && self.ledger.as_ref().is_ok_and(|summary| summary.open_holds == 0)
+    }
 }
 
 /// Reads the whole store, and checks journal and ledger event by event, from their first to their last.

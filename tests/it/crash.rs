@@ -67,7 +67,7 @@ fn a_run_that_is_killed_at_random_ends_as_if_it_had_not_been() {
         );
         assert_eq!(result["ledger"]["sum"], 0);
         assert_eq!(result["ledger"]["accounts"], expected["ledger"]["accounts"], "after {killed} kills");
-        assert_eq!(result["audit"]["verified"], true);
+        assert_eq!(result["audit"]["verified"], true, "something is left open after {killed} kills");
         if kills >= KILLS {
             break;
         }

@@ -102,6 +102,8 @@ fn bad_values_are_refused_with_code_two_and_a_reason() {
         (&["--kill", "3@99"], "the rounds are 1 to"),
         (&["--attackers", "3"], "fewer than half"),
         (&["--aggregate", "median"], "mean"),
+        (&["--attackers", "4000000000"], "4000000000"),
+        (&["--json", "/nowhere/at/all.json"], "/nowhere/at/all.json"),
         (&["--frobnicate"], "--frobnicate"),
     ] {
         let output = refused(arguments);
@@ -122,6 +124,8 @@ fn the_report_opens_from_disk_and_needs_nothing_else() {
     assert!(output.stdout.is_empty());
     let page = std::fs::read_to_string(report.join("index.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("agent-4"));
-    assert!(!page.contains("http://") || !page.contains("src=\"http"), "the page must not load anything");
+    let links = page.split(['"', '\'']).filter(|part| part.contains("://") && !part.contains(' '));
+    let foreign: Vec<&str> = links.filter(|link| !link.contains("www.w3.org")).collect();
+    assert!(foreign.is_empty(), "the page must not lead or load anywhere: {foreign:?}");
     assert!(!page.contains("<script"));
 }

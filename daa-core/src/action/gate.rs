@@ -9,20 +9,21 @@ use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::error::GateError;
 use super::executor::{Effect, ExecuteError, Executor, Outcome, Reconciled};
 use super::journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
 use super::policy::{Decision, DenyAll, Policy, Request, Verdict};
-use super::request::{Action, ActionError, Context, check_value, stream_of};
-use super::treasury::{NoSpending, Refusal, Treasury, TreasuryChange, TreasuryError};
+use super::request::{Action, Context, check_value, stream_of};
+use super::treasury::{NoSpending, Treasury, TreasuryChange};
 use crate::amount::Money;
 use crate::clock::{Clock, Timestamp};
 use crate::digest::Digest;
 use crate::event::{
-    AppendError, Batch, DecodeError, EventStore, ExpectedVersion, NewEvent, PageSize, ReadError, StreamWrite,
+    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, StreamWrite,
     Version,
 };
-use crate::fault::{Fault, Reaction, Retry};
-use crate::id::{ActionId, ActionKind, AgentId, RuleId};
+use crate::failure_text::{error_text, panic_text};
+use crate::id::{ActionId, ActionKind, AgentId};
 
 /// How often an append is tried again when another writer was faster.
 const MAX_CONFLICTS: u32 = 32;
@@ -506,7 +507,7 @@ impl Gate {
         };
         let caught = AssertUnwindSafe(executor.execute(&authorized)).catch_unwind().await;
         let result =
-            caught.unwrap_or_else(|panic| Err(ExecuteError::Panicked { message: message_of(&*panic) }));
+            caught.unwrap_or_else(|panic| Err(ExecuteError::Panicked { message: panic_text(&*panic) }));
         match result {
             Ok(outcome) => match check_value("output", &outcome.output) {
                 Ok(()) => self.succeed(status, outcome).await,
@@ -518,7 +519,7 @@ impl Gate {
                 }
             },
             Err(source) => {
-                let error = full_text(&source);
+                let error = error_text(&source);
                 match source.effect() {
                     Effect::None => {
                         self.close(status, ActionEvent::Failed { error }, Settlement::GiveBack).await?;
@@ -610,158 +611,12 @@ async fn ask(executor: &dyn Executor, action: &Action) -> Reconciled {
     match AssertUnwindSafe(executor.reconcile(action)).catch_unwind().await {
         Ok(Ok(reconciled)) => reconciled,
         Ok(Err(error)) => {
-            tracing::warn!(action = %action.id(), error = %full_text(&error), "cannot reconcile");
+            tracing::warn!(action = %action.id(), error = %error_text(&error), "cannot reconcile");
             Reconciled::Unknown
         }
         Err(panic) => {
-            tracing::warn!(action = %action.id(), panic = %message_of(&*panic), "cannot reconcile");
+            tracing::warn!(action = %action.id(), panic = %panic_text(&*panic), "cannot reconcile");
             Reconciled::Unknown
-        }
-    }
-}
-
-/// What a panic said.
-pub(crate) fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-}
-
-/// An error and all its causes in one line.
-pub(crate) fn full_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// Why the gate did not let an action through, or could not bring it to a good end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GateError {
-    /// The rules deny it; nothing happened.
-    #[error("denied: {reason}")]
-    Denied {
-        /// Why, for people.
-        reason: String,
-        /// The rules that matched.
-        rules: Vec<RuleId>,
-    },
-    /// The rules want somebody else to decide; nothing happened.
-    #[error("escalated: {reason}")]
-    Escalated {
-        /// Why, for people.
-        reason: String,
-        /// The rules that matched.
-        rules: Vec<RuleId>,
-    },
-    /// Funds or budget do not cover it; nothing happened.
-    #[error("refused")]
-    Refused(#[from] Refusal),
-    /// It is out of bounds; nothing happened, unless it is the output that is.
-    #[error("invalid action")]
-    Invalid(#[from] ActionError),
-    /// The id was used for another action, or is being performed by another call; nothing happened here.
-    #[error("action id {id} is in use")]
-    IdUsed {
-        /// The id.
-        id: ActionId,
-    },
-    /// The permit was not used in time; nothing happened.
-    #[error("the permit for {id} has expired")]
-    Expired {
-        /// The action.
-        id: ActionId,
-    },
-    /// There is no such action.
-    #[error("no action {id} was ever asked for")]
-    Unknown {
-        /// The id that was asked for.
-        id: ActionId,
-    },
-    /// The executor failed and nothing took effect.
-    #[error("the action failed")]
-    Failed(#[source] ExecuteError),
-    /// The executor failed at an earlier call with this id and nothing took effect.
-    #[error("the action failed before: {error}")]
-    FailedBefore {
-        /// Why, for people.
-        error: String,
-    },
-    /// The executor failed, and it may have taken effect.
-    #[error("the action may or may not have taken effect")]
-    Uncertain(#[source] ExecuteError),
-    /// An earlier call was interrupted, and the executor cannot tell what became of it.
-    #[error("what became of {id} is not known")]
-    Unresolved {
-        /// The action.
-        id: ActionId,
-    },
-    /// Other writers were faster every time.
-    #[error("gave up after {tries} conflicting writes")]
-    Contended {
-        /// How often it was tried.
-        tries: u32,
-    },
-    /// The store did not take the events.
-    #[error("the event store did not accept the decision or the outcome")]
-    Append(#[from] AppendError),
-    /// The store cannot be read.
-    #[error("the event store cannot be read")]
-    Read(#[from] ReadError),
-    /// The books cannot be read.
-    #[error("the treasury is not available")]
-    Treasury(#[from] TreasuryError),
-    /// An event of the action does not decode.
-    #[error("the journal of the action is damaged")]
-    Journal(#[from] DecodeError),
-}
-
-impl GateError {
-    fn withheld(verdict: Verdict) -> Self {
-        let rules = verdict.rules;
-        match verdict.decision {
-            Decision::Escalate { reason } => Self::Escalated { reason, rules },
-            Decision::Deny { reason } => Self::Denied { reason, rules },
-            Decision::Permit => Self::Denied { reason: "withheld without a reason".to_owned(), rules },
-        }
-    }
-}
-
-impl Reaction for GateError {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Denied { .. } | Self::Escalated { .. } | Self::Expired { .. } | Self::IdUsed { .. } => {
-                Fault::Caller
-            }
-            Self::Unknown { .. } | Self::FailedBefore { .. } => Fault::Caller,
-            Self::Refused(refusal) => refusal.fault(),
-            Self::Invalid(error) => error.fault(),
-            Self::Failed(error) | Self::Uncertain(error) => error.fault(),
-            Self::Unresolved { .. } | Self::Contended { .. } => Fault::Environment,
-            Self::Append(error) => error.fault(),
-            Self::Read(error) => error.fault(),
-            Self::Treasury(error) => error.fault(),
-            Self::Journal(error) => error.fault(),
-        }
-    }
-
-    fn retry(&self) -> Retry {
-        match self {
-            Self::Denied { .. } | Self::Escalated { .. } | Self::Expired { .. } | Self::IdUsed { .. } => {
-                Retry::Never
-            }
-            Self::Unknown { .. } | Self::FailedBefore { .. } => Retry::Never,
-            // A refusal is recorded: the same id stays refused, a new one may not be.
-            Self::Refused(_) | Self::Invalid(_) | Self::Failed(_) => Retry::Never,
-            Self::Uncertain(_) | Self::Unresolved { .. } | Self::Contended { .. } => Retry::Later,
-            Self::Append(error) => error.retry(),
-            Self::Read(error) => error.retry(),
-            Self::Treasury(error) => error.retry(),
-            Self::Journal(error) => error.retry(),
         }
     }
 }

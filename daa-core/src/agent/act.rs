@@ -1,7 +1,7 @@
 //! Act: steps and their compensation, through the gate and within the time limit.
 
 use super::error::AgentError;
-use super::lapse::{full_text, panic_text};
+use crate::failure_text::{error_text, panic_text};
 use super::limits::within;
 use super::report::{StepResult, UndoResult};
 use super::runtime::Agent;
@@ -24,7 +24,7 @@ impl Agent {
             Some(Err(error)) => settled(error)?,
             None => return self.find_out(&id, format!("took longer than {limit:?}")).await,
         };
-        let text = full_text(&error);
+        let text = error_text(&error);
         match error {
             GateError::Denied { .. }
             | GateError::Escalated { .. }
@@ -51,7 +51,7 @@ impl Agent {
                 Ok(StepResult::Failed { error, uncertain: false })
             }
             Some(Err(cause)) => {
-                let error = format!("{error}; {}", full_text(&settled(cause)?));
+                let error = format!("{error}; {}", error_text(&settled(cause)?));
                 Ok(StepResult::Failed { error, uncertain: true })
             }
             None => Ok(StepResult::Failed { error, uncertain: true }),
@@ -76,7 +76,7 @@ impl Agent {
         };
         let result = match compensation {
             Ok(compensation) => self.perform(compensation, context).await?,
-            Err(error) => return Ok(UndoResult::Failed { error: full_text(&error) }),
+            Err(error) => return Ok(UndoResult::Failed { error: error_text(&error) }),
         };
         Ok(match result {
             StepResult::Succeeded { .. } => UndoResult::Undone,

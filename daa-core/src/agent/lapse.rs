@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure_text::{error_text, shortened};
 use crate::id::{MetricName, StrategyName};
 
 /// The most lapses that one cycle keeps.
 pub const MAX_LAPSES: usize = 64;
-/// The longest text that is kept of an error, in bytes.
-const MAX_TEXT: usize = 512;
 
 /// A part of the agent that did not do its work in a cycle; the cycle went on without it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +59,7 @@ impl Lapse {
     }
 
     pub(super) fn failed(part: Part, error: &dyn std::error::Error) -> Self {
-        Self { part, cause: Cause::Failed(full_text(error)) }
+        Self { part, cause: Cause::Failed(error_text(error)) }
     }
 
     pub(super) fn invalid(part: Part, detail: &str) -> Self {
@@ -91,28 +90,3 @@ impl fmt::Display for Lapse {
     }
 }
 
-/// An error and all its causes in one line of bounded length.
-pub(super) fn full_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    shortened(text)
-}
-
-/// What a panic said.
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    shortened(text.unwrap_or_else(|| "no message".to_owned()))
-}
-
-fn shortened(mut text: String) -> String {
-    if text.len() > MAX_TEXT {
-        text.truncate(text.floor_char_boundary(MAX_TEXT));
-    }
-    text
-}

@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
-use super::lapse::{Cause, Lapse, Part, panic_text};
+use super::lapse::{Cause, Lapse, Part};
+use crate::failure_text::panic_text;
 use crate::clock::Clock;
 
 /// How long each part of a cycle may take, by the agent's clock.

@@ -16,7 +16,8 @@ use crate::bus::EventBus;
 use crate::clock::Clock;
 use crate::event::EventStore;
 use crate::plugin::PluginHost;
-use crate::resilience::{error_text, within};
+use crate::failure_text::error_text;
+use crate::resilience::within;
 use crate::shutdown::ShutdownTrigger;
 
 /// How long the store may take to answer a question about health.

@@ -19,7 +19,7 @@ use crate::action::Gate;
 use crate::bus::EventBus;
 use crate::clock::Clock;
 use crate::id::PluginName;
-use crate::resilience::error_text;
+use crate::failure_text::error_text;
 
 /// How long the calls of a plugin may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -354,6 +354,10 @@ impl EventStore for Mortal {
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
     }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
 }
 
 /// A gate on a store, as a process has it that has just started.

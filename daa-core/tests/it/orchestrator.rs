@@ -382,6 +382,8 @@ impl EventStore for Silent {
     async fn head(&self) -> Result<Position, ReadError> {
         pending().await
     }
+
+    async fn close(&self) {}
 }
 
 #[tokio::test]

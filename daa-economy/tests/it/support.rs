@@ -115,6 +115,10 @@ impl EventStore for FlakyStore {
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
     }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
 }
 
 /// When the store dies at an append.
@@ -172,5 +176,9 @@ impl EventStore for DyingStore {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }

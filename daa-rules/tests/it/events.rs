@@ -111,6 +111,8 @@ impl EventStore for Full {
     async fn head(&self) -> Result<Position, ReadError> {
         Err(ReadError::Closed)
     }
+
+    async fn close(&self) {}
 }
 
 #[tokio::test]

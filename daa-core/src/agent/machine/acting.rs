@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::event::DaaEvent;
 use super::super::journal::{PlannedCycle, Record};
-use super::super::lapse::full_text;
+use crate::failure_text::error_text;
 use super::super::plan::{PlannedAction, Source};
 use super::super::report::{StepReport, StepResult, UndoResult};
 use super::super::state::Rollback;
@@ -36,7 +36,7 @@ impl Machine {
                 vec![Effect::Perform { action, context: self.context() }]
             }
             Some(Err(error)) => {
-                let error = full_text(&error);
+                let error = error_text(&error);
                 self.performed(step, StepResult::Failed { error, uncertain: false })
             }
         }

@@ -154,6 +154,10 @@ impl EventStore for FaultyStore {
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
     }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
 }
 
 pub(crate) fn kind(name: &str) -> ActionKind {

@@ -1,0 +1,137 @@
+//! Why the gate did not let an action through.
+
+use super::executor::ExecuteError;
+use super::policy::{Decision, Verdict};
+use super::request::ActionError;
+use super::treasury::{Refusal, TreasuryError};
+use crate::event::{AppendError, DecodeError, ReadError};
+use crate::fault::{Fault, Reaction, Retry};
+use crate::id::{ActionId, RuleId};
+
+/// Why the gate did not let an action through, or could not bring it to a good end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GateError {
+    /// The rules deny it; nothing happened.
+    #[error("denied: {reason}")]
+    Denied {
+        /// Why, for people.
+        reason: String,
+        /// The rules that matched.
+        rules: Vec<RuleId>,
+    },
+    /// The rules want somebody else to decide; nothing happened.
+    #[error("escalated: {reason}")]
+    Escalated {
+        /// Why, for people.
+        reason: String,
+        /// The rules that matched.
+        rules: Vec<RuleId>,
+    },
+    /// Funds or budget do not cover it; nothing happened.
+    #[error("refused")]
+    Refused(#[from] Refusal),
+    /// It is out of bounds; nothing happened, unless it is the output that is.
+    #[error("invalid action")]
+    Invalid(#[from] ActionError),
+    /// The id was used for another action, or is being performed by another call; nothing happened here.
+    #[error("action id {id} is in use")]
+    IdUsed {
+        /// The id.
+        id: ActionId,
+    },
+    /// The permit was not used in time; nothing happened.
+    #[error("the permit for {id} has expired")]
+    Expired {
+        /// The action.
+        id: ActionId,
+    },
+    /// There is no such action.
+    #[error("no action {id} was ever asked for")]
+    Unknown {
+        /// The id that was asked for.
+        id: ActionId,
+    },
+    /// The executor failed and nothing took effect.
+    #[error("the action failed")]
+    Failed(#[source] ExecuteError),
+    /// The executor failed at an earlier call with this id and nothing took effect.
+    #[error("the action failed before: {error}")]
+    FailedBefore {
+        /// Why, for people.
+        error: String,
+    },
+    /// The executor failed, and it may have taken effect.
+    #[error("the action may or may not have taken effect")]
+    Uncertain(#[source] ExecuteError),
+    /// An earlier call was interrupted, and the executor cannot tell what became of it.
+    #[error("what became of {id} is not known")]
+    Unresolved {
+        /// The action.
+        id: ActionId,
+    },
+    /// Other writers were faster every time.
+    #[error("gave up after {tries} conflicting writes")]
+    Contended {
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The store did not take the events.
+    #[error("the event store did not accept the decision or the outcome")]
+    Append(#[from] AppendError),
+    /// The store cannot be read.
+    #[error("the event store cannot be read")]
+    Read(#[from] ReadError),
+    /// The books cannot be read.
+    #[error("the treasury is not available")]
+    Treasury(#[from] TreasuryError),
+    /// An event of the action does not decode.
+    #[error("the journal of the action is damaged")]
+    Journal(#[from] DecodeError),
+}
+
+impl GateError {
+    pub(super) fn withheld(verdict: Verdict) -> Self {
+        let rules = verdict.rules;
+        match verdict.decision {
+            Decision::Escalate { reason } => Self::Escalated { reason, rules },
+            Decision::Deny { reason } => Self::Denied { reason, rules },
+            Decision::Permit => Self::Denied { reason: "withheld without a reason".to_owned(), rules },
+        }
+    }
+}
+
+impl Reaction for GateError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Denied { .. } | Self::Escalated { .. } | Self::Expired { .. } | Self::IdUsed { .. } => {
+                Fault::Caller
+            }
+            Self::Unknown { .. } | Self::FailedBefore { .. } => Fault::Caller,
+            Self::Refused(refusal) => refusal.fault(),
+            Self::Invalid(error) => error.fault(),
+            Self::Failed(error) | Self::Uncertain(error) => error.fault(),
+            Self::Unresolved { .. } | Self::Contended { .. } => Fault::Environment,
+            Self::Append(error) => error.fault(),
+            Self::Read(error) => error.fault(),
+            Self::Treasury(error) => error.fault(),
+            Self::Journal(error) => error.fault(),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Denied { .. } | Self::Escalated { .. } | Self::Expired { .. } | Self::IdUsed { .. } => {
+                Retry::Never
+            }
+            Self::Unknown { .. } | Self::FailedBefore { .. } => Retry::Never,
+            // A refusal is recorded: the same id stays refused, a new one may not be.
+            Self::Refused(_) | Self::Invalid(_) | Self::Failed(_) => Retry::Never,
+            Self::Uncertain(_) | Self::Unresolved { .. } | Self::Contended { .. } => Retry::Later,
+            Self::Append(error) => error.retry(),
+            Self::Read(error) => error.retry(),
+            Self::Treasury(error) => error.retry(),
+            Self::Journal(error) => error.retry(),
+        }
+    }
+}
