@@ -5,10 +5,9 @@ use std::sync::Arc;
 use daa::prelude::*;
 
 const RULES: &str = r#"
-    [[rule]]
-    on = "fan.start"
-    effect = "permit"
-"#;
+[[rule]]
+on = "fan.start"
+effect = "permit""#;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,15 +19,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ledger = Ledger::open(store.clone(), clock.clone()).await?;
     ledger.open_account(Account::new("bank".try_into()?, usd, AccountKind::Issuance)).await?;
     ledger.open_account(Account::of_agent(&me, usd)?).await?;
-    let fund = Transfer::new(
-        "fund".try_into()?,
-        "bank".try_into()?,
-        "agent/thermostat".try_into()?,
-        usd.parse("10")?,
-    );
-    ledger.transfer(fund).await?;
-    let hourly = Period::Fixed(Window::HOUR);
-    ledger.set_budget(Budget::new("hourly".try_into()?, me.clone(), usd.parse("0.25")?, hourly)).await?;
+    let (from, to) = ("bank".try_into()?, "agent/thermostat".try_into()?);
+    ledger.transfer(Transfer::new("fund".try_into()?, from, to, usd.parse("10")?)).await?;
+    let (name, hourly) = ("hourly".try_into()?, Period::Fixed(Window::HOUR));
+    ledger.set_budget(Budget::new(name, me.clone(), usd.parse("0.25")?, hourly)).await?;
 
     // The gate: nothing happens that the rules do not permit and the budget does not cover.
     let rules = RulesEngine::new(Ruleset::from_toml(RULES)?);
@@ -40,24 +34,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The agent: what it watches, what it would do, and how that is done.
     let fan: ActionKind = "fan.start".try_into()?;
     let (kind, cost) = (fan.clone(), usd.parse("0.10")?);
+    let cool = executor_fn(move |_| Box::pin(async move { Ok(Outcome::new("spinning").with_cost(cost)) }));
     let mut agent = Agent::builder(me, gate, store, clock)
         .with_collector(collector_fn("temperature", || async { 31.5 })?)
         .with_strategy(strategy_fn("cool", move |now| match now.metric("temperature") {
             Some(degrees) if degrees > 25.0 => vec![PlannedAction::new(kind.clone()).with_max_cost(cost)],
             _ => vec![],
         })?)
-        .with_executor(
-            fan,
-            executor_fn(move |_| Box::pin(async move { Ok(Outcome::new("spinning").with_cost(cost)) })),
-        )
+        .with_executor(fan, cool)
         .build()
         .await?;
 
     for _ in 0..3 {
-        let report = agent.cycle().await?;
-        println!("cycle {}: {:?}", report.cycle, report.steps[0].result);
+        println!("{:?}", agent.cycle().await?.steps[0].result);
     }
-    let left = ledger.balance(&"agent/thermostat".try_into()?, usd).await?.map(|balance| balance.available());
-    println!("left: {}", usd.units(left.unwrap_or_default().units()));
+    let balance = ledger.balance(&"agent/thermostat".try_into()?, usd).await?;
+    println!("left: {}", usd.units(balance.map_or(0, |balance| balance.available().units())));
     Ok(())
 }

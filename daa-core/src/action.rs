@@ -15,8 +15,8 @@ mod request;
 mod treasury;
 
 pub use audit::{Finding, JournalAudit, JournalSummary, Violation};
-pub use executor::{Effect, ExecuteError, Executor, Executors, Outcome, Reconciled};
 pub use error::GateError;
+pub use executor::{Effect, ExecuteError, Executor, Executors, Outcome, Reconciled};
 pub use gate::{Authorized, Gate, GateBuilder, Performed, Permit};
 pub use journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
 pub use policy::{Decision, DenyAll, Policy, Request, Verdict};

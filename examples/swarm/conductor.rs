@@ -285,7 +285,7 @@ struct AtTheEnd(mpsc::Sender<()>);
 impl Drop for AtTheEnd {
     fn drop(&mut self) {
         // A full channel wakes the conductor as well.
-        drop(self.0.try_send(()));
+        let _ = self.0.try_send(());
     }
 }
 

@@ -58,7 +58,9 @@ impl Options {
             .or_else(|| words("attackers", &self.attackers, &other.attackers))
             .or_else(|| words("kill", &kill(&self.kill), &kill(&other.kill)))
             .or_else(|| words("aggregate", &self.aggregate, &other.aggregate))
-            .or_else(|| (self.config != other.config).then(|| "it is of another version of this program".to_owned()))
+            .or_else(|| {
+                (self.config != other.config).then(|| "it is of another version of this program".to_owned())
+            })
     }
 }
 

@@ -122,8 +122,12 @@ impl Accounts {
         }
         let total = economics.round_reward.checked_mul(u128::from(rounds)).unwrap_or(Amount::MAX);
         let money = currency.units(total.units());
-        let transfer =
-            Transfer::new(format!("endow/{run}/pool").try_into()?, self.mint.clone(), self.pool.clone(), money);
+        let transfer = Transfer::new(
+            format!("endow/{run}/pool").try_into()?,
+            self.mint.clone(),
+            self.pool.clone(),
+            money,
+        );
         change.step(Command::Transfer(vec![transfer]), now)?;
         Ok(())
     }

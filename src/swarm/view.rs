@@ -252,7 +252,8 @@ impl RunView {
                 member.standing == Standing::Live && member.forged.is_empty() && **agent != commitment.agent
             };
             let lot = Seed::from_digest(commitment.digest()).child("auditor");
-            let chosen = self.members.iter().filter(sound).max_by_key(|(agent, _)| lot.child(agent.as_str()).to_u64());
+            let chosen =
+                self.members.iter().filter(sound).max_by_key(|(agent, _)| lot.child(agent.as_str()).to_u64());
             chosen.map(|(agent, _)| agent) == Some(auditor)
         })
     }

@@ -19,8 +19,7 @@ use crate::amount::Money;
 use crate::clock::{Clock, Timestamp};
 use crate::digest::Digest;
 use crate::event::{
-    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, StreamWrite,
-    Version,
+    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, StreamWrite, Version,
 };
 use crate::failure_text::{error_text, panic_text};
 use crate::id::{ActionId, ActionKind, AgentId};

@@ -1,13 +1,13 @@
 //! Act: steps and their compensation, through the gate and within the time limit.
 
 use super::error::AgentError;
-use crate::failure_text::{error_text, panic_text};
 use super::limits::within;
 use super::report::{StepResult, UndoResult};
 use super::runtime::Agent;
 use crate::action::{
     Action, ActionError, ActionState, ActionStatus, Context, Executor, GateError, Outcome, Performed,
 };
+use crate::failure_text::{error_text, panic_text};
 use crate::id::ActionId;
 
 impl Agent {

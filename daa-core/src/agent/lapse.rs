@@ -89,4 +89,3 @@ impl fmt::Display for Lapse {
         }
     }
 }
-

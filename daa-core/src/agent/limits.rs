@@ -10,8 +10,8 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use super::lapse::{Cause, Lapse, Part};
-use crate::failure_text::panic_text;
 use crate::clock::Clock;
+use crate::failure_text::panic_text;
 
 /// How long each part of a cycle may take, by the agent's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

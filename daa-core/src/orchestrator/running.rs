@@ -15,8 +15,8 @@ use crate::action::Gate;
 use crate::bus::EventBus;
 use crate::clock::Clock;
 use crate::event::EventStore;
-use crate::plugin::PluginHost;
 use crate::failure_text::error_text;
+use crate::plugin::PluginHost;
 use crate::resilience::within;
 use crate::shutdown::ShutdownTrigger;
 

@@ -12,8 +12,8 @@ use super::health::{ServiceHealth, ServiceState};
 use super::restart::RestartPolicy;
 use super::service::{Service, ServiceError, ServiceName};
 use crate::clock::Clock;
-use crate::fault::{Reaction, Retry};
 use crate::failure_text::{error_text, panic_text};
+use crate::fault::{Reaction, Retry};
 use crate::shutdown::Shutdown;
 
 /// Where all services stand, in the order in which they were added.

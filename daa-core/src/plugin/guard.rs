@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 
 use super::error::{PluginError, PluginHostError};
 use crate::clock::Clock;
-use crate::id::PluginName;
 use crate::failure_text::panic_text;
+use crate::id::PluginName;
 use crate::resilience::within;
 
 /// Runs `call` for at most `limit` and catches its panic.

@@ -18,8 +18,8 @@ use super::order::initialization_order;
 use crate::action::Gate;
 use crate::bus::EventBus;
 use crate::clock::Clock;
-use crate::id::PluginName;
 use crate::failure_text::error_text;
+use crate::id::PluginName;
 
 /// How long the calls of a plugin may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::super::event::DaaEvent;
 use super::super::journal::{PlannedCycle, Record};
-use crate::failure_text::error_text;
 use super::super::plan::{PlannedAction, Source};
 use super::super::report::{StepReport, StepResult, UndoResult};
 use super::super::state::Rollback;
 use super::{Effect, Machine, Stage};
 use crate::action::{Action, ActionError, Context};
+use crate::failure_text::error_text;
 use crate::id::{ActionId, AgentId};
 
 impl Machine {
