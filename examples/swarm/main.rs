@@ -184,10 +184,13 @@ async fn train(
     }
 }
 
+/// A computation that was given a seat.
+type Seated<T> = JoinHandle<Result<T, daa::swarm::SwarmError>>;
+
 /// What the swarm is compared with.
 struct References {
-    baseline: Option<JoinHandle<Result<f64, daa::swarm::SwarmError>>>,
-    undefended: Option<JoinHandle<Result<Vec<(u64, f64)>, daa::swarm::SwarmError>>>,
+    baseline: Option<Seated<f64>>,
+    undefended: Option<Seated<Vec<(u64, f64)>>>,
 }
 
 impl References {
@@ -233,7 +236,7 @@ impl References {
 fn seated<T: Send + 'static>(
     seats: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, daa::swarm::SwarmError> + Send + 'static,
-) -> JoinHandle<Result<T, daa::swarm::SwarmError>> {
+) -> Seated<T> {
     let seats = seats.clone();
     tokio::spawn(async move {
         let panicked = |message: String| daa::swarm::SwarmError::Panicked { message };

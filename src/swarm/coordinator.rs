@@ -317,12 +317,9 @@ impl Coordinator {
             let mut run = state.run.clone();
             let step = run.step(input.clone())?;
             let before = self.view();
-            let after = match self.record(&step.events, state.version, &before).await? {
-                Some(after) => after,
-                None => {
-                    self.catch_up(&mut state).await?;
-                    continue;
-                }
+            let Some(after) = self.record(&step.events, state.version, &before).await? else {
+                self.catch_up(&mut state).await?;
+                continue;
             };
             state.version = Version::new(state.version.get() + step.events.len() as u64);
             state.run = run;

@@ -43,7 +43,7 @@ pub fn executors(desk: &Arc<Desk>) -> Result<Executors, IdError> {
         .with_max_attempts(6)
         .with_backoff(Duration::from_millis(50), Duration::from_secs(2));
     let clock = desk.coordinator().clock().clone();
-    let with = |what| Work { desk: desk.clone(), what }.retried(retry.clone(), clock.clone());
+    let with = |what| Work { desk: desk.clone(), what }.retried(retry, clock.clone());
     Ok(Executors::new()
         .with(ActionKind::new(JOIN)?, with(What::Join))
         .with(ActionKind::new(TRAIN)?, with(What::Train))

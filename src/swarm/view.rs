@@ -75,7 +75,7 @@ pub enum Duty {
     /// Join.
     Join,
     /// Audit this submission.
-    Audit(Commitment),
+    Audit(Box<Commitment>),
     /// Train in this round and commit to the result.
     Train(Round),
     /// Reveal the update of this round.
@@ -228,7 +228,7 @@ impl RunView {
             return Duty::Leave;
         }
         if let Some(commitment) = self.audits_of(agent).next() {
-            return Duty::Audit(commitment.clone());
+            return Duty::Audit(Box::new(commitment.clone()));
         }
         match &self.open {
             Some(open) if open.members.contains(agent) => match open.stage {
