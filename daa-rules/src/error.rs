@@ -79,12 +79,19 @@ pub enum RulesetError {
         /// What is wrong with it.
         source: Box<Self>,
     },
+    /// There is no thread to read the ruleset on.
+    #[error("no thread can be started to read the ruleset")]
+    Thread {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl Reaction for RulesetError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Read { .. } => Fault::Environment,
+            Self::Read { .. } | Self::Thread { .. } => Fault::Environment,
             Self::File { source, .. } => source.fault(),
             Self::Source { .. } | Self::TooLarge { .. } | Self::Extension { .. } => Fault::Caller,
         }
@@ -92,7 +99,7 @@ impl Reaction for RulesetError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Read { .. } => Retry::Later,
+            Self::Read { .. } | Self::Thread { .. } => Retry::Later,
             Self::File { source, .. } => source.retry(),
             Self::Source { .. } | Self::TooLarge { .. } | Self::Extension { .. } => Retry::Never,
         }

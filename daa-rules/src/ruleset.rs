@@ -116,6 +116,9 @@ pub struct Ruleset {
     digest: Digest,
 }
 
+/// The stack that a ruleset is read on, in bytes; only what is used of it costs memory.
+const STACK: usize = 64 << 20;
+
 impl Ruleset {
     /// Reads TOML.
     ///
@@ -159,9 +162,11 @@ impl Ruleset {
         if source.len() > Limits::SOURCE {
             return Err(RulesetError::TooLarge { actual: source.len() as u64, limit: Limits::SOURCE });
         }
-        let located = |misfit: Misfit| misfit.problem.at(source, misfit.offset);
-        let root = parse(source).map_err(located)?;
-        read::ruleset(source, &root).map_err(located)
+        on_a_deep_stack(|| {
+            let located = |misfit: Misfit| misfit.problem.at(source, misfit.offset);
+            let root = parse(source).map_err(located)?;
+            read::ruleset(source, &root).map_err(located)
+        })
     }
 
     /// What it is called.
@@ -207,6 +212,19 @@ impl Ruleset {
 }
 
 /// Reads one language.
+/// Reads on a thread of its own, whose stack is deep enough for the deepest nesting that is allowed. The parsers recurse,
+/// and the caller's stack may be nearly used up, or that of a small worker thread.
+fn on_a_deep_stack(
+    read: impl FnOnce() -> Result<Ruleset, RulesetError> + Send,
+) -> Result<Ruleset, RulesetError> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("ruleset".to_owned()).stack_size(STACK);
+        let thread = builder.spawn_scoped(scope, read).map_err(|source| RulesetError::Thread { source })?;
+        let gone = |_| RulesetError::Thread { source: std::io::Error::other("the thread panicked") };
+        thread.join().unwrap_or_else(|panic| Err(gone(panic)))
+    })
+}
+
 type Parse = fn(&str) -> Result<Node, Misfit>;
 
 fn parser(extension: &str) -> Option<Parse> {
