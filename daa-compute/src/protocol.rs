@@ -21,6 +21,14 @@
 //! exactly then a member found guilty is ejected, however early the verdict came, so that the model does not depend
 //! on how fast auditors are. The slash does not wait. Rewards for `r` are released once its audits are done, never to
 //! a member that has been found guilty.
+//!
+//! # Who audits
+//!
+//! Any live member that was not found guilty, but nobody itself. Which of them is for the runtime to choose. An audit
+//! that nobody may do is not ordered, and one that loses its last auditor (by death, leaving, ejection or guilt) is
+//! waived at once ([`Event::AuditWaived`]): the run does not wait for who may never come, and releases the rewards of
+//! that round as after an honest finding. A lone member therefore works unaudited, and the last two can be played off
+//! against each other; who needs more trust than that demands more members.
 
 mod config;
 mod decide;

@@ -116,6 +116,15 @@ pub enum Event {
         /// What was found.
         finding: Finding,
     },
+    /// An audit that was ordered will not be done: nobody is left who may do it. Whoever audits is live, was not found
+    /// guilty, and is not the audited member. The round is paid as if the audit had found nothing; that nothing was
+    /// looked at stays visible here.
+    AuditWaived {
+        /// Of whom.
+        agent: AgentId,
+        /// Of which round.
+        round: Round,
+    },
     /// The rewards of a round are due to these members.
     RewardsReleased {
         /// For which round.
