@@ -327,10 +327,14 @@ impl Run {
         Some(Event::AuditWaived { agent: lost.agent.clone(), round: lost.round })
     }
 
+    /// The rewards of the oldest closed round, once its audits are done. Round after round, so that all that the
+    /// audits of earlier rounds can find is known; what those of later rounds find does not matter.
     fn due_rewards(&self) -> Option<Event> {
-        let (round, closed) = self.closed.iter().find(|(_, closed)| closed.outstanding.is_empty())?;
-        let honest =
-            |agent: &&AgentId| self.members.get(*agent).is_some_and(|member| member.guilty_of.is_none());
+        let (round, closed) =
+            self.closed.first_key_value().filter(|(_, closed)| closed.outstanding.is_empty())?;
+        let honest = |agent: &&AgentId| {
+            self.members.get(*agent).is_some_and(|member| member.guilty_of.is_none_or(|first| first > *round))
+        };
         let members = closed.accepted.keys().filter(honest).cloned().collect();
         Some(Event::RewardsReleased { round: *round, members })
     }

@@ -125,7 +125,8 @@ pub enum Event {
         /// Of which round.
         round: Round,
     },
-    /// The rewards of a round are due to these members.
+    /// The rewards of a round are due to these members: whose update was accepted, and who was not found guilty of
+    /// this round or an earlier one. Rounds are released in order.
     RewardsReleased {
         /// For which round.
         round: Round,

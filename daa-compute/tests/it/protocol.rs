@@ -31,11 +31,13 @@ struct World {
     pending: Vec<Input>,
     deadlines: bool,
     forgers: BTreeSet<AgentId>,
+    /// What else is forged.
+    forgeries: BTreeSet<(Round, AgentId)>,
     /// Whose update is longer than the others', in every round.
     suspects: BTreeSet<AgentId>,
     /// Verdicts that are not handed in yet.
     held: Vec<Input>,
-    slashed: BTreeSet<AgentId>,
+    slashed: BTreeSet<(Round, AgentId)>,
     paid: BTreeSet<(Round, AgentId)>,
     accepted: BTreeSet<(Round, AgentId)>,
 }
@@ -48,6 +50,7 @@ impl World {
             pending: Vec::new(),
             deadlines: true,
             forgers: BTreeSet::new(),
+            forgeries: BTreeSet::new(),
             suspects: BTreeSet::new(),
             held: Vec::new(),
             slashed: BTreeSet::new(),
@@ -127,7 +130,9 @@ impl World {
             }
             Effect::Audit(order) => {
                 let commitment = order.commitment;
-                let finding = if self.forgers.contains(&commitment.agent) {
+                let forgery = (commitment.round, commitment.agent.clone());
+                let forged = self.forgers.contains(&commitment.agent) || self.forgeries.contains(&forgery);
+                let finding = if forged {
                     Finding::Forged { expected: of("e"), got: commitment.update, evidence: of("evidence") }
                 } else {
                     Finding::Honest
@@ -138,8 +143,8 @@ impl World {
                     finding,
                 });
             }
-            Effect::Slash { agent, .. } => {
-                self.slashed.insert(agent);
+            Effect::Slash { agent, round, .. } => {
+                self.slashed.insert((round, agent));
             }
             Effect::Reward { round, members } => {
                 for member in members {
@@ -151,7 +156,12 @@ impl World {
                         self.accepted.contains(&(round, member.clone())),
                         "{member} was paid for nothing"
                     );
-                    assert!(!self.slashed.contains(&member), "{member} was paid after its slash");
+                    let guilty =
+                        self.slashed.iter().any(|(slashed, who)| *who == member && *slashed <= round);
+                    assert!(
+                        !guilty,
+                        "{member} was paid for round {round} after a forgery in it or before it"
+                    );
                 }
             }
             _ => {}
@@ -159,7 +169,10 @@ impl World {
     }
 
     fn check(&self) {
-        assert!(self.slashed.is_subset(&self.forgers), "an honest member was slashed");
+        for slash in &self.slashed {
+            let forged = self.forgers.contains(&slash.1) || self.forgeries.contains(slash);
+            assert!(forged, "{} was slashed for an honest round {}", slash.1, slash.0);
+        }
         assert!(self.run.rounds_closed() <= self.run.terms().rounds);
         for commitment in self.run.outstanding_audits() {
             let (agent, round) = (&commitment.agent, commitment.round);
@@ -275,7 +288,7 @@ fn a_forger_is_slashed_ejected_and_refused() {
     world.give(Input::Start).unwrap();
     world.play(&mut rng(2), false);
     assert!(world.run.is_finished());
-    assert_eq!(world.slashed, BTreeSet::from([agent(4)]));
+    assert!(!world.slashed.is_empty() && world.slashed.iter().all(|(_, who)| *who == agent(4)));
     assert_eq!(world.run.members()[&agent(4)].standing, Standing::Ejected);
     let ended = world.give(Input::Join { agent: agent(4), shard: of("shard") });
     assert_eq!(ended, Err(Refusal::Ended));
@@ -363,6 +376,49 @@ fn the_dead_are_neither_waited_for_nor_paid_nor_slashed() {
     assert!(world.slashed.is_empty());
     assert!(world.paid.iter().all(|(_, who)| *who != agent(2)));
     assert_eq!(world.paid.len(), 6);
+}
+
+/// What is paid when one round is forged and the audits of the first two are answered in this order.
+fn paid_in_order(forged: u32, reversed: bool) -> BTreeSet<(Round, Vec<AgentId>)> {
+    let mut world = World::new(5, 4);
+    world.deadlines = false;
+    world.suspects.extend([agent(0), agent(1)]);
+    world.forgeries.insert((Round(forged), agent(0)));
+    world.give(Input::Start).unwrap();
+    world.play_without_verdicts();
+    assert_eq!(world.orders_of(&agent(0)), [Round(0), Round(1)]);
+    let mut verdicts = std::mem::take(&mut world.held);
+    if reversed {
+        verdicts.reverse();
+    }
+    for verdict in verdicts {
+        world.give(verdict).unwrap();
+    }
+    world.play(&mut rng(9), false);
+    assert!(world.run.is_finished());
+    let released = |event: &Event| match event {
+        Event::RewardsReleased { round, members } => Some((*round, members.clone())),
+        _ => None,
+    };
+    world.history.iter().filter_map(released).collect()
+}
+
+#[test]
+fn an_honest_round_before_a_forgery_is_paid_whichever_verdict_comes_first() {
+    let paid = paid_in_order(1, false);
+    assert_eq!(paid, paid_in_order(1, true));
+    let of = |number: u32| &paid.iter().find(|(round, _)| *round == Round(number)).unwrap().1;
+    assert!(of(0).contains(&agent(0)), "round 0 was honest");
+    assert!(!of(1).contains(&agent(0)), "round 1 was not");
+    assert_eq!(paid.len(), 5);
+}
+
+#[test]
+fn nothing_after_a_forgery_is_paid_whichever_verdict_comes_first() {
+    let paid = paid_in_order(0, false);
+    assert_eq!(paid, paid_in_order(0, true));
+    assert!(paid.iter().all(|(_, members)| !members.contains(&agent(0))));
+    assert_eq!(paid.len(), 5);
 }
 
 #[test]
@@ -469,6 +525,24 @@ proptest! {
         prop_assert_eq!(&rebuilt, &world.run);
         let text = serde_json::to_string(&world.run).unwrap();
         prop_assert_eq!(serde_json::from_str::<Run>(&text).unwrap(), world.run);
+    }
+
+    #[test]
+    fn what_is_paid_does_not_depend_on_the_order_of_verdicts(
+        seeds in any::<[u64; 2]>(),
+        forgeries in prop::collection::btree_set((0u32..6, 0usize..2), 0..4),
+    ) {
+        let paid = seeds.map(|seed| {
+            let mut world = World::new(6, 5);
+            world.deadlines = false;
+            world.suspects.extend([agent(0), agent(3)]);
+            world.forgeries.extend(forgeries.iter().map(|(round, who)| (Round(*round), agent(*who))));
+            world.give(Input::Start).unwrap();
+            world.play(&mut rng(seed), false);
+            assert!(world.run.is_finished());
+            world.paid
+        });
+        prop_assert_eq!(&paid[0], &paid[1]);
     }
 
     #[test]
