@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use daa_compute::aggregate::PeerStatistics;
+use daa_compute::backend::ComputePath;
 use daa_compute::commitment::{Commitment, Round, batch_seed};
 use daa_compute::config::RunConfig;
 use daa_compute::protocol::{Effect, Event, Finding, Input, Refusal, Run, RunTerms, Stage, Standing};
@@ -79,6 +80,7 @@ impl World {
             residual_after: of(&format!("residual {name}")),
             update: of(&format!("update {name}")),
             examples: terms.examples,
+            path: ComputePath::new("path"),
         }
     }
 
