@@ -423,6 +423,42 @@ fn nothing_after_a_forgery_is_paid_whichever_verdict_comes_first() {
     assert_eq!(paid.len(), 5);
 }
 
+/// Whom the audits of round 0 are ordered of, when this peer's norm is that many times the median.
+fn audited_with(suspect: usize, norm_ratio: f64) -> Vec<AgentId> {
+    let mut world = World::new(3, 6);
+    world.give(Input::Start).unwrap();
+    while !matches!(world.pending.first(), Some(Input::Aggregated { .. })) {
+        let input = world.pending.remove(0);
+        let _ = world.give(input);
+    }
+    let Input::Aggregated { round, model, checkpoint, mut peers } = world.pending.remove(0) else {
+        unreachable!("it was just seen");
+    };
+    for peer in peers.iter_mut().filter(|peer| peer.agent == agent(suspect)) {
+        peer.norm_ratio = norm_ratio;
+    }
+    let closed = world.history.len();
+    world.give(Input::Aggregated { round, model, checkpoint, peers }).unwrap();
+    match &world.history[closed] {
+        Event::RoundClosed { audits, .. } => audits.clone(),
+        other => panic!("expected the end of the round, found {other:?}"),
+    }
+}
+
+#[test]
+fn suspects_are_audited_for_certain() {
+    let limit = terms(3).protocol.suspicion;
+    let lot = audited_with(0, 1.0);
+    assert_eq!(lot.len(), 2, "a quarter of six, by lot");
+    for suspect in 0..6 {
+        assert_eq!(audited_with(suspect, limit), lot, "the threshold itself is not suspicious");
+        for ratio in [limit * 1.001, f64::INFINITY, f64::NAN] {
+            let expected: BTreeSet<AgentId> = lot.iter().cloned().chain([agent(suspect)]).collect();
+            assert_eq!(audited_with(suspect, ratio), Vec::from_iter(expected), "{suspect} at {ratio}");
+        }
+    }
+}
+
 #[test]
 fn a_lone_member_is_not_audited_and_finishes() {
     let mut world = World::new(4, 1);
