@@ -122,8 +122,10 @@ impl Evaluation {
     }
 }
 
-/// How a backend computes, in words: library and version, device, processor architecture, vector extensions.
+/// How a backend computes, in words: library and version, device, processor architecture, vector extensions. At most
+/// [`ComputePath::MAX`] bytes, also when it comes from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ComputePath(String);
 
 impl ComputePath {
@@ -147,6 +149,18 @@ impl ComputePath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ComputePath {
+    type Error = DecodeError;
+
+    fn try_from(text: String) -> Result<Self, DecodeError> {
+        let (found, limit) = (text.len() as u64, Self::MAX as u64);
+        if found > limit {
+            return Err(DecodeError::TooLarge { what: "compute path", found, limit });
+        }
+        Ok(Self(text))
     }
 }
 

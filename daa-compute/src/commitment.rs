@@ -6,6 +6,8 @@ use daa_core::digest::Digest;
 use daa_core::id::AgentId;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::ComputePath;
+
 /// Names one training run: the digest of whatever founded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -76,13 +78,15 @@ pub struct Commitment {
     pub update: Digest,
     /// Examples seen.
     pub examples: u64,
+    /// How the member computed: only a replay on the same path can convict it.
+    pub path: ComputePath,
 }
 
 impl Commitment {
     /// The digest over all fields: domain-separated, length-prefixed, versioned.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::builder("daa training commitment v1")
+        Digest::builder("daa training commitment v2")
             .field(self.run.0.as_bytes())
             .number(u64::from(self.round.0))
             .field(self.agent.as_str().as_bytes())
@@ -95,6 +99,7 @@ impl Commitment {
             .field(self.residual_after.as_bytes())
             .field(self.update.as_bytes())
             .number(self.examples)
+            .field(self.path.as_str().as_bytes())
             .finish()
     }
 }

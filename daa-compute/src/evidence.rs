@@ -36,16 +36,18 @@ pub struct Evidence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ruling {
-    /// The recomputation gives what the accuser says, and not what was committed: the update is forged.
+    /// The recomputation, on the committed path, gives what the accuser says and not what was committed: the update
+    /// is forged.
     Confirmed,
-    /// The recomputation gives what was committed: the accusation is false.
+    /// The recomputation gives what was committed, on whatever path: the accusation is false.
     Refuted,
-    /// The recomputation gives neither. On another compute path that can be rounding; on the same path the accuser's
+    /// The recomputation gives neither, or it ran on another path than the committed one. On another path differences
+    /// can be rounding, and somebody on the committed one has to repeat it; if all was on one path, the accuser's
     /// figures are wrong, and a fresh audit is in order.
     Inconclusive {
         /// What this recomputation gave.
         ours: Replayed,
-        /// Whether both computed in the same way.
+        /// Whether accused, accuser and this recomputation are on one path.
         same_path: bool,
     },
 }
@@ -149,11 +151,12 @@ pub async fn recheck(
         return Err(EvidenceError::Empty);
     }
     let ours = replay(backend, &evidence.config, &evidence.commitment, exhibits).await?;
+    let (path, committed) = (backend.path(), &evidence.commitment.path);
     Ok(if ours.matches(&evidence.commitment) {
         Ruling::Refuted
-    } else if ours == evidence.replayed {
+    } else if ours == evidence.replayed && path == *committed {
         Ruling::Confirmed
     } else {
-        Ruling::Inconclusive { ours, same_path: backend.path() == evidence.path }
+        Ruling::Inconclusive { ours, same_path: path == *committed && path == evidence.path }
     })
 }

@@ -19,8 +19,17 @@
 //!
 //! The audits of round `r` run while later rounds train. They are due before round `r + 1 + audit_lag` aggregates:
 //! exactly then a member found guilty is ejected, however early the verdict came, so that the model does not depend
-//! on how fast auditors are. The slash does not wait. Rewards for `r` are released once its audits are done, never to
-//! a member that has been found guilty.
+//! on how fast auditors are. The slash does not wait. Rewards for `r` are released once the audits of `r` and of
+//! all rounds before it are done, and never to a member found guilty of `r` or an earlier round. A forgery takes no
+//! reward of the honest rounds before it, whichever verdict comes first.
+//!
+//! # Who audits
+//!
+//! Any live member that was not found guilty, but nobody itself. Which of them is for the runtime to choose. An audit
+//! that nobody may do is not ordered, and one that loses its last auditor (by death, leaving, ejection or guilt) is
+//! waived at once ([`Event::AuditWaived`]): the run does not wait for who may never come, and releases the rewards of
+//! that round as after an honest finding. A lone member therefore works unaudited, and the last two can be played off
+//! against each other; who needs more trust than that demands more members.
 
 mod config;
 mod decide;

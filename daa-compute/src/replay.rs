@@ -5,7 +5,8 @@
 //! A commitment names base, shard, residual before, configuration and batch seed by digest. The protocol has checked
 //! that base, configuration, seed, shard and residual are the ones that this member had to use. The replay takes the
 //! artefacts of these digests, runs the same local steps and the same encoder, and compares two digests: the update,
-//! and the residual that it leaves. Any difference, in one bit, is a forgery.
+//! and the residual that it leaves. Any difference, in one bit, is a forgery, if
+//! the replay ran on the compute path that the commitment names; on another it can be rounding and shows nothing.
 //!
 //! # What follows about residuals
 //!
@@ -23,7 +24,7 @@ use daa_core::fault::{Fault, Reaction, Retry};
 use daa_core::seed::Seed;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{ComputeBackend, ComputeError};
+use crate::backend::{ComputeBackend, ComputeError, ComputePath};
 use crate::codec::Residual;
 use crate::commitment::{Commitment, batch_seed};
 use crate::config::{RunConfig, RunConfigError};
@@ -60,7 +61,15 @@ pub struct Replayed {
 pub enum Audit {
     /// The same bits.
     Honest,
-    /// Others: here is what to show to third parties.
+    /// Others, and the replay ran on another path than the member's: that can be rounding and convicts nobody.
+    /// Somebody on the committed path has to repeat it.
+    OtherPath {
+        /// How this replay computed.
+        ours: ComputePath,
+        /// How the member computed.
+        committed: ComputePath,
+    },
+    /// Others, on the committed path: here is what to show to third parties.
     Forged(Box<Evidence>),
 }
 
@@ -210,7 +219,8 @@ pub async fn replay(
     Ok(Replayed { update: Digest::of(&encoded.bytes), residual_after: encoded.residual.digest() })
 }
 
-/// Replays a submission and compares.
+/// Replays a submission and compares. The same bits are honest on any path; others are a forgery only on the path
+/// that was committed.
 ///
 /// # Errors
 /// As [`replay`].
@@ -224,10 +234,14 @@ pub async fn audit(
     if replayed.matches(commitment) {
         return Ok(Audit::Honest);
     }
+    let ours = backend.path();
+    if ours != commitment.path {
+        return Ok(Audit::OtherPath { ours, committed: commitment.path.clone() });
+    }
     Ok(Audit::Forged(Box::new(Evidence {
         commitment: commitment.clone(),
         config: *config,
         replayed,
-        path: backend.path(),
+        path: ours,
     })))
 }

@@ -107,7 +107,7 @@ impl LocalWorker {
     }
 
     /// Encodes any difference `base − local` as this member's submission: what [`LocalWorker::round`] does after
-    /// training, for those who train in their own way. A replay finds out that the local steps were others.
+    /// training, for those who train in their own way, but on the path of this backend. A replay finds out that the local steps were others.
     ///
     /// # Errors
     /// [`WorkError::Decode`] for a difference of another length or that is not finite.
@@ -134,6 +134,7 @@ impl LocalWorker {
             residual_after: encoded.residual.digest(),
             update: Digest::of(&encoded.bytes),
             examples: self.config.inner.examples(),
+            path: self.backend.path(),
         };
         Ok(Submission { commitment, bytes: encoded.bytes, residual: encoded.residual, loss })
     }

@@ -199,7 +199,7 @@ impl Run {
         Ok(Event::Revealed { agent, round })
     }
 
-    /// By lot, and every suspect.
+    /// By lot, and every suspect; but nobody whom nobody may audit.
     fn choose_audits(
         &self,
         open: &Open,
@@ -214,11 +214,21 @@ impl Run {
         let limit = self.terms.protocol.suspicion;
         let suspects = peers.iter().filter(|p| p.norm_ratio > limit || p.norm_ratio.is_nan());
         chosen.extend(suspects.map(|p| p.agent.clone()).filter(|agent| accepted.contains(agent)));
-        chosen.into_iter().collect()
+        chosen.into_iter().filter(|agent| self.has_auditor(agent)).collect()
+    }
+
+    /// Whether there is a member that may audit `audited`: a live one, not found guilty, and another.
+    fn has_auditor(&self, audited: &AgentId) -> bool {
+        self.members.iter().any(|(agent, member)| {
+            agent != audited && member.standing == Standing::Live && member.guilty_of.is_none()
+        })
     }
 
     fn ending(&self) -> Event {
-        let last = self.members.iter().filter(|(_, member)| member.guilty_of.is_none());
+        let last = self
+            .members
+            .iter()
+            .filter(|(agent, member)| member.guilty_of.is_none() && self.has_auditor(agent));
         let audits =
             last.filter_map(|(agent, m)| Some((agent.clone(), m.unaudited.as_ref()?.round))).collect();
         Event::Ending { audits }
@@ -229,11 +239,11 @@ impl Run {
         match self.phase {
             Phase::Gathering | Phase::Finished => None,
             Phase::Running if self.open.is_none() && self.next.0 >= self.terms.rounds => Some(self.ending()),
-            Phase::Running => self.due_rewards().or_else(|| match &self.open {
+            Phase::Running => self.due_waiver().or_else(|| self.due_rewards()).or_else(|| match &self.open {
                 Some(open) => self.advance(open),
                 None => self.open_round(),
             }),
-            Phase::Ending => self.due_rewards().or_else(|| {
+            Phase::Ending => self.due_waiver().or_else(|| self.due_rewards()).or_else(|| {
                 let done = self.outstanding_audits().next().is_none();
                 done.then(|| self.due_ejection(self.next).unwrap_or(Event::Finished { model: self.model }))
             }),
@@ -311,10 +321,20 @@ impl Run {
         Some(Event::Ejected { agent: agent.clone() })
     }
 
+    /// The next audit that has lost its last auditor.
+    fn due_waiver(&self) -> Option<Event> {
+        let lost = self.outstanding_audits().find(|commitment| !self.has_auditor(&commitment.agent))?;
+        Some(Event::AuditWaived { agent: lost.agent.clone(), round: lost.round })
+    }
+
+    /// The rewards of the oldest closed round, once its audits are done. Round after round, so that all that the
+    /// audits of earlier rounds can find is known; what those of later rounds find does not matter.
     fn due_rewards(&self) -> Option<Event> {
-        let (round, closed) = self.closed.iter().find(|(_, closed)| closed.outstanding.is_empty())?;
-        let honest =
-            |agent: &&AgentId| self.members.get(*agent).is_some_and(|member| member.guilty_of.is_none());
+        let (round, closed) =
+            self.closed.first_key_value().filter(|(_, closed)| closed.outstanding.is_empty())?;
+        let honest = |agent: &&AgentId| {
+            self.members.get(*agent).is_some_and(|member| member.guilty_of.is_none_or(|first| first > *round))
+        };
         let members = closed.accepted.keys().filter(honest).cloned().collect();
         Some(Event::RewardsReleased { round: *round, members })
     }

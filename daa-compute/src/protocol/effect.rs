@@ -62,7 +62,8 @@ pub enum Effect {
         /// Whose, and the digest of the bytes; sorted by agent.
         updates: Vec<(AgentId, Digest)>,
     },
-    /// Recompute a submission (see [`crate::replay`]) and answer with [`super::Input::Audited`].
+    /// Have another member recompute a submission (see [`crate::replay`]) and answer with [`super::Input::Audited`].
+    /// Void once [`super::Event::AuditWaived`] says so.
     Audit(AuditOrder),
     /// Take the stake of a member found guilty.
     Slash {

@@ -116,7 +116,17 @@ pub enum Event {
         /// What was found.
         finding: Finding,
     },
-    /// The rewards of a round are due to these members.
+    /// An audit that was ordered will not be done: nobody is left who may do it. Whoever audits is live, was not found
+    /// guilty, and is not the audited member. The round is paid as if the audit had found nothing; that nothing was
+    /// looked at stays visible here.
+    AuditWaived {
+        /// Of whom.
+        agent: AgentId,
+        /// Of which round.
+        round: Round,
+    },
+    /// The rewards of a round are due to these members: whose update was accepted, and who was not found guilty of
+    /// this round or an earlier one. Rounds are released in order.
     RewardsReleased {
         /// For which round.
         round: Round,

@@ -237,6 +237,7 @@ impl Run {
                 (self.model, self.checkpoint, self.next) = (*model, *checkpoint, round.next());
             }
             Event::Verdict { agent, round, finding } => self.judge(agent, *round, finding)?,
+            Event::AuditWaived { agent, round } => self.settle(agent, *round)?,
             Event::RewardsReleased { round, .. } => {
                 self.closed.remove(round).ok_or(broken("rewards of a round that is not closed"))?;
             }
@@ -273,15 +274,21 @@ impl Run {
         Ok(())
     }
 
-    fn judge(&mut self, agent: &AgentId, round: Round, finding: &Finding) -> Result<(), HistoryError> {
+    /// Takes an audit off the list.
+    fn settle(&mut self, agent: &AgentId, round: Round) -> Result<(), HistoryError> {
         let recent = self.closed.get_mut(&round).is_some_and(|closed| closed.outstanding.remove(agent));
         let late = !recent && self.late.get(agent).is_some_and(|c| c.round == round);
         if late {
             self.late.remove(agent);
         }
         if !recent && !late {
-            return Err(broken("a verdict that nobody asked for"));
+            return Err(broken("the end of an audit that nobody asked for"));
         }
+        Ok(())
+    }
+
+    fn judge(&mut self, agent: &AgentId, round: Round, finding: &Finding) -> Result<(), HistoryError> {
+        self.settle(agent, round)?;
         if *finding != Finding::Honest {
             let member = self.member(agent)?;
             member.guilty_of = Some(member.guilty_of.map_or(round, |first| first.min(round)));

@@ -1,6 +1,7 @@
 //! A commitment binds every field.
 
-use daa_compute::commitment::{Round, RunId, batch_seed};
+use daa_compute::backend::ComputePath;
+use daa_compute::commitment::{Commitment, Round, RunId, batch_seed};
 use daa_core::digest::Digest;
 
 use super::{agent, commitment};
@@ -10,7 +11,7 @@ fn changing_any_field_changes_the_digest() {
     let original = commitment();
     let other = Digest::of(b"other");
     let mut digests = vec![original.digest()];
-    let mut mutate = |change: fn(&mut daa_compute::commitment::Commitment, Digest)| {
+    let mut mutate = |change: fn(&mut Commitment, Digest)| {
         let mut copy = original.clone();
         change(&mut copy, other);
         digests.push(copy.digest());
@@ -27,6 +28,7 @@ fn changing_any_field_changes_the_digest() {
     mutate(|c, d| c.residual_after = d);
     mutate(|c, d| c.update = d);
     mutate(|c, _| c.examples += 1);
+    mutate(|c, _| c.path = ComputePath::new("another"));
     let fields = serde_json::to_value(&original).unwrap().as_object().unwrap().len();
     assert_eq!(digests.len(), fields + 1, "a field is not covered by this test");
     digests.sort_unstable();
@@ -39,6 +41,17 @@ fn exchanging_two_fields_changes_the_digest() {
     let mut swapped = commitment();
     std::mem::swap(&mut swapped.residual_before, &mut swapped.residual_after);
     assert_ne!(swapped.digest(), commitment().digest());
+}
+
+#[test]
+fn a_commitment_with_a_longer_compute_path_is_not_read() {
+    let mut value = serde_json::to_value(commitment()).unwrap();
+    for (length, sound) in [(0, true), (ComputePath::MAX, true), (ComputePath::MAX + 1, false)] {
+        value["path"] = "p".repeat(length).into();
+        assert_eq!(serde_json::from_value::<Commitment>(value.clone()).is_ok(), sound, "{length}");
+    }
+    value["path"] = "ä".repeat(ComputePath::MAX / 2 + 1).into();
+    assert!(serde_json::from_value::<Commitment>(value).is_err(), "the bound is in bytes");
 }
 
 #[test]

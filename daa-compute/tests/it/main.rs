@@ -13,6 +13,7 @@ mod replay;
 #[cfg(feature = "flex")]
 mod training;
 
+use daa_compute::backend::ComputePath;
 use daa_compute::commitment::{Commitment, Round, RunId, batch_seed};
 use daa_compute::parameters::{Layout, TensorSpec};
 use daa_core::digest::Digest;
@@ -47,5 +48,6 @@ fn commitment() -> Commitment {
         residual_after: of("after"),
         update: of("update"),
         examples: 640,
+        path: ComputePath::new("path"),
     }
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use daa_compute::BurnBackend;
-use daa_compute::backend::ComputeBackend;
+use daa_compute::backend::{ComputeBackend, ComputeError, ComputePath, Evaluation, Trained};
 use daa_compute::codec::Residual;
 use daa_compute::commitment::Round;
 use daa_compute::config::RunConfig;
 use daa_compute::dataset::Shard;
 use daa_compute::evidence::{Evidence, EvidenceError, Ruling, recheck};
-use daa_compute::parameters::Parameters;
+use daa_compute::inner::InnerConfig;
+use daa_compute::parameters::{Layout, Parameters};
 use daa_compute::replay::{Audit, Exhibits, ReplayError, audit};
 use daa_compute::worker::{LocalWorker, Submission};
 use daa_core::digest::Digest;
@@ -114,6 +116,117 @@ fn a_false_accusation_is_refuted() {
     let named = evidence.digest().unwrap();
     let ruling = recheck(&scene.backend, &evidence, &named, &scene.exhibits(&honest)).now_or_never().unwrap();
     assert_eq!(ruling.unwrap(), Ruling::Refuted);
+}
+
+/// Computes the same, and says that it does so elsewhere.
+#[derive(Debug)]
+struct Elsewhere(BurnBackend);
+
+#[async_trait]
+impl ComputeBackend for Elsewhere {
+    fn layout(&self) -> &Layout {
+        self.0.layout()
+    }
+
+    fn path(&self) -> ComputePath {
+        ComputePath::new("elsewhere")
+    }
+
+    async fn load_shard(&self, shard: &Shard) -> Result<Digest, ComputeError> {
+        self.0.load_shard(shard).await
+    }
+
+    async fn unload_shard(&self, shard: &Digest) -> bool {
+        self.0.unload_shard(shard).await
+    }
+
+    async fn train(
+        &self,
+        base: &Parameters,
+        shard: &Digest,
+        inner: &InnerConfig,
+        seed: &Seed,
+    ) -> Result<Trained, ComputeError> {
+        self.0.train(base, shard, inner, seed).await
+    }
+
+    async fn evaluate(&self, parameters: &Parameters, shard: &Digest) -> Result<Evaluation, ComputeError> {
+        self.0.evaluate(parameters, shard).await
+    }
+
+    async fn generate(
+        &self,
+        parameters: &Parameters,
+        prompt: &[u8],
+        count: usize,
+        seed: &Seed,
+    ) -> Result<Vec<u8>, ComputeError> {
+        self.0.generate(parameters, prompt, count, seed).await
+    }
+}
+
+#[test]
+fn a_worker_commits_to_the_path_of_its_backend() {
+    let scene = scene();
+    assert_eq!(scene.honest(0).commitment.path, scene.backend.path());
+}
+
+#[test]
+fn an_audit_on_another_path_accuses_nobody() {
+    let scene = scene();
+    let elsewhere = Elsewhere(scene.backend.clone());
+    let audit = |submission: &Submission| {
+        let exhibits = scene.exhibits(submission);
+        audit(&elsewhere, &scene.config, &submission.commitment, &exhibits).now_or_never().unwrap().unwrap()
+    };
+    let forged = scene.forged();
+    let committed = forged.commitment.path.clone();
+    assert_eq!(audit(&forged), Audit::OtherPath { ours: elsewhere.path(), committed });
+    assert_eq!(audit(&scene.honest(0)), Audit::Honest, "the same bits need no further proof");
+}
+
+#[test]
+fn a_recheck_on_another_path_convicts_nobody() {
+    let scene = scene();
+    let elsewhere = Elsewhere(scene.backend.clone());
+    let forged = scene.forged();
+    let mut evidence = scene.evidence(&forged);
+    let rule = |backend: &dyn ComputeBackend, evidence: &Evidence| {
+        let named = evidence.digest().unwrap();
+        recheck(backend, evidence, &named, &scene.exhibits(&forged)).now_or_never().unwrap().unwrap()
+    };
+    let ours = evidence.replayed;
+    assert_eq!(rule(&elsewhere, &evidence), Ruling::Inconclusive { ours, same_path: false });
+    // Nor when the accuser computed there as well.
+    evidence.path = elsewhere.path();
+    assert_eq!(rule(&elsewhere, &evidence), Ruling::Inconclusive { ours, same_path: false });
+    // On the committed path it is the bits that count, wherever the accuser was.
+    assert_eq!(rule(&scene.backend, &evidence), Ruling::Confirmed);
+}
+
+#[test]
+fn a_false_accusation_is_refuted_on_any_path() {
+    let scene = scene();
+    let honest = scene.honest(0);
+    let mut evidence = scene.evidence(&scene.forged());
+    evidence.commitment = honest.commitment.clone();
+    evidence.replayed.update = Digest::of(b"slander");
+    let named = evidence.digest().unwrap();
+    let elsewhere = Elsewhere(scene.backend.clone());
+    let ruling = recheck(&elsewhere, &evidence, &named, &scene.exhibits(&honest)).now_or_never().unwrap();
+    assert_eq!(ruling.unwrap(), Ruling::Refuted);
+}
+
+#[test]
+fn an_accusation_with_wrong_figures_is_inconclusive() {
+    let scene = scene();
+    let forged = scene.forged();
+    let mut evidence = scene.evidence(&forged);
+    let ours = evidence.replayed;
+    evidence.replayed.update = Digest::of(b"invented");
+    let named = evidence.digest().unwrap();
+    let ruling = recheck(&scene.backend, &evidence, &named, &scene.exhibits(&forged)).now_or_never().unwrap();
+    assert_eq!(ruling.unwrap(), Ruling::Inconclusive { ours, same_path: true });
 }
 
 #[test]
