@@ -62,6 +62,8 @@ pub struct MemberView {
     pub residual: Option<Digest>,
     /// Rounds in which its submission was accepted.
     pub accepted: Vec<Round>,
+    /// Whether an audit found it guilty, of a forgery or of withholding what the audit needed.
+    pub guilty: bool,
     /// The audits that found it to have forged: round, and digest of the evidence.
     pub forged: Vec<(Round, Digest)>,
 }
@@ -119,6 +121,7 @@ impl RunView {
                     shard: *shard,
                     residual: None,
                     accepted: Vec::new(),
+                    guilty: false,
                     forged: Vec::new(),
                 };
                 let member = self.members.entry(agent.clone()).or_insert(fresh);
@@ -159,12 +162,15 @@ impl RunView {
             }
             Event::Verdict { agent, round, finding } => {
                 let commitment = self.audits.remove(&(*round, agent.clone()));
-                if let (Finding::Forged { evidence, .. }, Some(member)) =
-                    (finding, self.members.get_mut(agent))
-                {
+                let Some(member) = self.members.get_mut(agent) else { return };
+                member.guilty |= *finding != Finding::Honest;
+                if let Finding::Forged { evidence, .. } = finding {
                     member.forged.push((*round, *evidence));
                     self.exhibits.extend(commitment);
                 }
+            }
+            Event::AuditWaived { agent, round } => {
+                self.audits.remove(&(*round, agent.clone()));
             }
             Event::Ending { audits } => {
                 self.open = None;
@@ -249,7 +255,7 @@ impl RunView {
     fn audits_of<'a>(&'a self, auditor: &'a AgentId) -> impl Iterator<Item = &'a Commitment> + 'a {
         self.audits.values().filter(move |commitment| {
             let sound = |(agent, member): &(&AgentId, &MemberView)| {
-                member.standing == Standing::Live && member.forged.is_empty() && **agent != commitment.agent
+                member.standing == Standing::Live && !member.guilty && **agent != commitment.agent
             };
             let lot = Seed::from_digest(commitment.digest()).child("auditor");
             let chosen =
