@@ -12,6 +12,7 @@ use daa_compute::evidence::{Evidence, Ruling, recheck};
 use daa_compute::protocol::{Effect, Event, Finding, Input, Refusal, Run, RunTerms, Stage};
 use daa_compute::replay::Exhibits;
 use daa_compute::{ComputeBackend, RunConfig};
+use daa_core::action::Authorized;
 use daa_core::artifact::Artifacts;
 use daa_core::clock::Clock;
 use daa_core::digest::Digest;
@@ -59,6 +60,7 @@ pub struct CoordinatorParts {
 /// Drives one training run. Cheap to clone; clones are the same coordinator.
 ///
 /// # Contract
+/// - What a member does to the run needs an [`Authorized`] action of its own: only the gate makes one.
 /// - Every input is durable, with all that follows from it and all money that this moves, before the call returns.
 /// - Every call may be repeated after a crash: an input that was taken before is refused as a duplicate and changes
 ///   nothing.
@@ -166,13 +168,13 @@ impl Coordinator {
     /// # Errors
     /// [`SwarmError::Missing`], [`SwarmError::Wire`] or [`SwarmError::Compute`] for a shard that cannot be used;
     /// [`SwarmError::Refused`] when the agent is a member or was ejected; [`SwarmError::Rejected`] without the stake.
-    pub async fn join(&self, agent: AgentId, shard: Digest) -> Result<(), SwarmError> {
+    pub async fn join(&self, permit: &Authorized, shard: Digest) -> Result<(), SwarmError> {
         let parts = &self.inner.parts;
         let missing = SwarmError::Missing { what: "shard", digest: shard };
         let bytes = parts.artifacts.get(&shard).await?.ok_or(missing)?;
         let loaded = parts.backend.load_shard(&Shard::decode(&bytes)?).await?;
         parts.backend.unload_shard(&loaded).await;
-        self.take(Input::Join { agent, shard }).await
+        self.take(Input::Join { agent: permit.actor().clone(), shard }).await
     }
 
     /// The first round may open, as soon as there are enough members. Repeating it has no effect.
@@ -203,8 +205,17 @@ impl Coordinator {
     /// A member commits to its update of the open round.
     ///
     /// # Errors
-    /// [`SwarmError::Refused`] when it is not its turn, or a field is not what the run fixes.
-    pub async fn commit(&self, commitment: Commitment) -> Result<(), SwarmError> {
+    /// [`SwarmError::NotYours`] for somebody else's commitment; [`SwarmError::OtherPath`] when it was not computed as
+    /// this coordinator computes, so that nobody here could audit it; [`SwarmError::Refused`] when it is not its turn, or a
+    /// field is not what the run fixes.
+    pub async fn commit(&self, permit: &Authorized, commitment: Commitment) -> Result<(), SwarmError> {
+        if commitment.agent != *permit.actor() {
+            return Err(SwarmError::NotYours { agent: permit.actor().clone() });
+        }
+        let expected = self.inner.parts.backend.path();
+        if commitment.path != expected {
+            return Err(SwarmError::OtherPath { found: commitment.path, expected });
+        }
         self.take(Input::Commit(commitment)).await
     }
 
@@ -213,11 +224,12 @@ impl Coordinator {
     /// # Errors
     /// [`SwarmError::Missing`] when the update is not there, [`SwarmError::Wire`] when it does not decode,
     /// [`SwarmError::Refused`] when it is not what was committed.
-    pub async fn reveal(&self, agent: AgentId, round: Round, update: Digest) -> Result<(), SwarmError> {
+    pub async fn reveal(&self, permit: &Authorized, round: Round, update: Digest) -> Result<(), SwarmError> {
         let parts = &self.inner.parts;
         let missing = SwarmError::Missing { what: "update", digest: update };
         let bytes = parts.artifacts.get(&update).await?.ok_or(missing)?;
         SparseUpdate::decode(parts.backend.layout(), &parts.config.codec, &bytes)?;
+        let agent = permit.actor().clone();
         self.take(Input::Reveal { agent, round, update, len: bytes.len() as u64 }).await
     }
 
@@ -225,12 +237,14 @@ impl Coordinator {
     /// machine cannot repeat bit for bit, convicts nobody.
     ///
     /// # Errors
-    /// [`SwarmError::Refused`] when nobody asked for this audit.
+    /// [`SwarmError::NotYours`] when the audit falls to somebody else; [`SwarmError::Refused`] when nobody asked for it.
     pub async fn audited(
         &self,
+        permit: &Authorized,
         commitment: &Commitment,
         accusation: Option<Evidence>,
     ) -> Result<Finding, SwarmError> {
+        self.check_auditor(permit, commitment)?;
         let finding = match accusation {
             None => Finding::Honest,
             Some(evidence) => self.recheck(&evidence).await?,
@@ -244,9 +258,22 @@ impl Coordinator {
     ///
     /// # Errors
     /// As [`Self::audited`].
-    pub async fn withheld(&self, commitment: &Commitment) -> Result<(), SwarmError> {
+    pub async fn withheld(&self, permit: &Authorized, commitment: &Commitment) -> Result<(), SwarmError> {
+        self.check_auditor(permit, commitment)?;
         let (agent, round) = (commitment.agent.clone(), commitment.round);
         self.take(Input::Audited { agent, round, finding: Finding::Withheld }).await
+    }
+
+    fn check_auditor(&self, permit: &Authorized, commitment: &Commitment) -> Result<(), SwarmError> {
+        let view = self.view();
+        let (agent, round) = (commitment.agent.clone(), commitment.round);
+        if !view.audits.contains_key(&(round, agent.clone())) {
+            return Err(Refusal::NoSuchAudit { agent, round }.into());
+        }
+        if view.auditor_of(commitment) == Some(permit.actor()) {
+            return Ok(());
+        }
+        Err(SwarmError::NotYours { agent: permit.actor().clone() })
     }
 
     async fn recheck(&self, evidence: &Evidence) -> Result<Finding, SwarmError> {

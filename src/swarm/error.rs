@@ -1,5 +1,6 @@
 //! What can go wrong in a swarm.
 
+use daa_compute::backend::ComputePath;
 use daa_compute::checkpoint::CheckpointError;
 use daa_compute::config::RunConfigError;
 use daa_compute::protocol::{HistoryError, Refusal};
@@ -14,7 +15,7 @@ use daa_core::artifact::ArtifactError;
 use daa_core::digest::Digest;
 use daa_core::event::{AppendError, DecodeError, ReadError};
 use daa_core::fault::{Fault, Reaction, Retry};
-use daa_core::id::IdError;
+use daa_core::id::{AgentId, IdError};
 use daa_economy::{LedgerError, MemoTooLong, NameError, Rejection};
 
 /// Why a run does not go on, or an input was not taken.
@@ -27,6 +28,20 @@ pub enum SwarmError {
     /// The recorded history of the run does not fit together.
     #[error("the history of the run is damaged")]
     History(#[from] HistoryError),
+    /// Somebody acts for somebody else, or does an audit that falls to another member.
+    #[error("this is not for {agent} to do")]
+    NotYours {
+        /// Who tried.
+        agent: AgentId,
+    },
+    /// An update that was computed in another way than audits are.
+    #[error("the update was computed on {found}, audits run on {expected}")]
+    OtherPath {
+        /// What the commitment says.
+        found: ComputePath,
+        /// What audits run on.
+        expected: ComputePath,
+    },
     /// What the run pays and charges does not fit together.
     #[error("the economics cannot be: {reason}")]
     Economics {
@@ -166,7 +181,7 @@ impl Reaction for SwarmError {
     fn fault(&self) -> Fault {
         let own = match self {
             Self::Panicked { .. } => Fault::Bug,
-            Self::EvidenceFile { .. } => Fault::Peer,
+            Self::EvidenceFile { .. } | Self::NotYours { .. } | Self::OtherPath { .. } => Fault::Peer,
             Self::Economics { .. } => Fault::Caller,
             _ => Fault::Environment,
         };

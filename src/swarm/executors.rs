@@ -85,11 +85,11 @@ pub(super) struct TrainedUpdate {
 impl Executor for Work {
     async fn execute(&self, action: &Authorized) -> Result<Outcome, ExecuteError> {
         let done = match self.what {
-            What::Join => self.join().await,
+            What::Join => self.join(action).await,
             What::Train => self.train(action.params_as::<OfRound>()?.round).await,
-            What::Commit => self.commit(action.params_as::<OfRound>()?.round).await,
-            What::Reveal => self.reveal(action.params_as::<OfRound>()?.round).await,
-            What::Audit => self.audit(&action.params_as()?).await,
+            What::Commit => self.commit(action, action.params_as::<OfRound>()?.round).await,
+            What::Reveal => self.reveal(action, action.params_as::<OfRound>()?.round).await,
+            What::Audit => self.audit(action, &action.params_as()?).await,
         };
         done.map_err(failed)
     }
@@ -130,9 +130,9 @@ impl Work {
         Reconciled::Completed(outcome.with_cost(coordinator.economics().price_of(commitment.examples)))
     }
 
-    async fn join(&self) -> Result<Outcome, SwarmError> {
+    async fn join(&self, permit: &Authorized) -> Result<Outcome, SwarmError> {
         let desk = &self.desk;
-        match desk.coordinator().join(desk.agent().clone(), desk.shard()).await {
+        match desk.coordinator().join(permit, desk.shard()).await {
             Ok(()) | Err(SwarmError::Refused(Refusal::AlreadyLive { .. })) => {}
             Err(error) => return Err(error),
         }
@@ -151,36 +151,36 @@ impl Work {
         Ok(Outcome::new(json!(trained)).with_cost(cost))
     }
 
-    async fn commit(&self, round: Round) -> Result<Outcome, SwarmError> {
+    async fn commit(&self, permit: &Authorized, round: Round) -> Result<Outcome, SwarmError> {
         let trained = trained_update(&self.desk, round).await?;
-        match self.desk.coordinator().commit(trained.commitment.clone()).await {
+        match self.desk.coordinator().commit(permit, trained.commitment.clone()).await {
             Ok(()) | Err(SwarmError::Refused(Refusal::Duplicate { .. })) => {}
             Err(error) => return Err(error),
         }
         Ok(Outcome::new(json!({ "commitment": trained.commitment.digest() })))
     }
 
-    async fn reveal(&self, round: Round) -> Result<Outcome, SwarmError> {
+    async fn reveal(&self, permit: &Authorized, round: Round) -> Result<Outcome, SwarmError> {
         let trained = trained_update(&self.desk, round).await?;
         let desk = &self.desk;
-        match desk.coordinator().reveal(desk.agent().clone(), round, trained.commitment.update).await {
+        match desk.coordinator().reveal(permit, round, trained.commitment.update).await {
             Ok(()) | Err(SwarmError::Refused(Refusal::Duplicate { .. })) => {}
             Err(error) => return Err(error),
         }
         Ok(Outcome::new(json!({ "update": trained.commitment.update, "bytes": trained.bytes })))
     }
 
-    async fn audit(&self, commitment: &Commitment) -> Result<Outcome, SwarmError> {
+    async fn audit(&self, permit: &Authorized, commitment: &Commitment) -> Result<Outcome, SwarmError> {
         let coordinator = self.desk.coordinator();
         let verdict = match self.desk.audit(commitment).await? {
-            None => coordinator.withheld(commitment).await.map(|()| "withheld"),
-            Some(Audit::Honest) => coordinator.audited(commitment, None).await.map(|_| "honest"),
+            None => coordinator.withheld(permit, commitment).await.map(|()| "withheld"),
+            Some(Audit::Honest) => coordinator.audited(permit, commitment, None).await.map(|_| "honest"),
             Some(Audit::Forged(evidence)) => {
-                let found = coordinator.audited(commitment, Some(*evidence)).await;
+                let found = coordinator.audited(permit, commitment, Some(*evidence)).await;
                 found.map(|finding| if finding == Finding::Honest { "unconfirmed" } else { "forged" })
             }
             // Nobody here can repeat it bit for bit, so it convicts nobody.
-            Some(_) => coordinator.audited(commitment, None).await.map(|_| "inconclusive"),
+            Some(_) => coordinator.audited(permit, commitment, None).await.map(|_| "inconclusive"),
         };
         let verdict = match verdict {
             Err(SwarmError::Refused(Refusal::NoSuchAudit { .. } | Refusal::Ended)) => "already done",

@@ -250,17 +250,21 @@ impl RunView {
         }
     }
 
-    /// The audits that fall to `auditor`: never of its own work, and never to somebody who was found guilty. By
-    /// rendezvous hashing (Thaler and Ravishankar, 1998): when an auditor drops out, only its own audits move.
+    /// The audits that fall to `auditor`.
     fn audits_of<'a>(&'a self, auditor: &'a AgentId) -> impl Iterator<Item = &'a Commitment> + 'a {
-        self.audits.values().filter(move |commitment| {
-            let sound = |(agent, member): &(&AgentId, &MemberView)| {
-                member.standing == Standing::Live && !member.guilty && **agent != commitment.agent
-            };
-            let lot = Seed::from_digest(commitment.digest()).child("auditor");
-            let chosen =
-                self.members.iter().filter(sound).max_by_key(|(agent, _)| lot.child(agent.as_str()).to_u64());
-            chosen.map(|(agent, _)| agent) == Some(auditor)
-        })
+        self.audits.values().filter(move |commitment| self.auditor_of(commitment) == Some(auditor))
+    }
+
+    /// To whom an audit falls: a live member that was not found guilty, and never the one who is audited. By rendezvous
+    /// hashing (Thaler and Ravishankar, 1998): when an auditor drops out, only its own audits move.
+    #[must_use]
+    pub fn auditor_of(&self, commitment: &Commitment) -> Option<&AgentId> {
+        let sound = |(agent, member): &(&AgentId, &MemberView)| {
+            member.standing == Standing::Live && !member.guilty && **agent != commitment.agent
+        };
+        let lot = Seed::from_digest(commitment.digest()).child("auditor");
+        let chosen =
+            self.members.iter().filter(sound).max_by_key(|(agent, _)| lot.child(agent.as_str()).to_u64());
+        chosen.map(|(agent, _)| agent)
     }
 }
