@@ -1,4 +1,4 @@
-//! [`ComputeBackend`] on burn: on the processor (feature `flex`) and on Vulkan (feature `wgpu`).
+//! [`ComputeBackend`] on burn: on the processor (feature `flex`) and on GPUs (feature `wgpu`).
 
 mod byte_gradient;
 mod byte_transformer;
@@ -66,24 +66,24 @@ impl BurnBackend {
         Self::on(model, Device::flex(), Memory::Host, "flex")
     }
 
-    /// On a Vulkan device: the best one there is, or, if `software` is set, one that runs on the processor.
+    /// On a GPU through wgpu: the best one there is, or, if `software` is set, one that the processor plays.
     ///
     /// # Errors
     /// [`ComputeError::Device`] when there is no such device; [`ComputeError::Shape`] for a model that cannot be.
     #[cfg(feature = "wgpu")]
-    pub fn vulkan(model: ModelSpec, software: bool) -> Result<Self, ComputeError> {
+    pub fn wgpu(model: ModelSpec, software: bool) -> Result<Self, ComputeError> {
         use burn::tensor::{DeviceKind, Tensor};
         let kind = if software { DeviceKind::Cpu } else { DeviceKind::DefaultDevice };
         let probe = std::panic::catch_unwind(|| {
-            let device = Device::vulkan(kind);
+            let device = Device::wgpu(kind);
             let two: f32 = Tensor::<1>::ones([2], &device).sum().into_scalar();
             (two == 2.0).then_some(device)
         });
         match probe {
             Ok(Some(device)) => {
-                Self::on(model, device, Memory::Apart, if software { "vulkan-software" } else { "vulkan" })
+                Self::on(model, device, Memory::Apart, if software { "wgpu-software" } else { "wgpu" })
             }
-            _ => Err(ComputeError::Device { reason: "no working Vulkan device".to_owned() }),
+            _ => Err(ComputeError::Device { reason: "no working wgpu device".to_owned() }),
         }
     }
 
