@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -50,7 +51,13 @@ async fn a_read_only_directory_is_refused_and_unchanged() {
     store.close().await;
     let all = [dir.path(), &empty, &data, &data.join("artifacts")];
     all.iter().for_each(|path| set_mode(path, 0o555));
-    let mut child = Command::new(env::current_exe().unwrap());
+    // A copy, because the build folder may be one that only root can look into.
+    let place = tempfile::tempdir().unwrap();
+    set_mode(place.path(), 0o755);
+    let program = place.path().join("looks");
+    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    set_mode(&program, 0o755);
+    let mut child = Command::new(&program);
     child
         .args(["--exact", "read_only::finds_everything_read_only_when_asked_to", "--nocapture"])
         .env(DIR, dir.path());
@@ -58,7 +65,13 @@ async fn a_read_only_directory_is_refused_and_unchanged() {
         fs::remove_file(empty.join("probe")).unwrap();
         child.uid(NOBODY);
     }
-    let ended = child.output();
+    // The copy is busy while a child that another test forks still holds it open.
+    let ended = loop {
+        match child.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            ended => break ended,
+        }
+    };
     all.iter().for_each(|path| set_mode(path, 0o755));
     let ended = ended.expect("the test binary must be readable for everybody when the tests run as root");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
