@@ -98,22 +98,29 @@ impl SqliteEventStore {
         let head = writer.follow();
         let (alive, watched) = watch::channel(());
         let no_thread = |error| OpenError::io(path, error);
-        let (readers, mut threads) = Readers::start(readers, lock, &alive).map_err(no_thread)?;
+        let (readers, reading) = Readers::start(readers, lock, &alive).map_err(no_thread)?;
         let (appends, jobs) = queue(options.queue.get());
         let serve = move || {
             // Dropped after the writer.
             let _alive = alive;
-            writer.run(&jobs);
+            writer.run(&jobs, || {
+                // The last connection to close brings the log into the database, which a reader's cannot.
+                for reader in reading {
+                    if reader.join().is_err() {
+                        tracing::error!("a thread of the event store panicked");
+                    }
+                }
+            });
         };
-        threads
-            .push(thread::Builder::new().name("daa-store-write".to_owned()).spawn(serve).map_err(no_thread)?);
+        let writing =
+            thread::Builder::new().name("daa-store-write".to_owned()).spawn(serve).map_err(no_thread)?;
         Ok(Self {
             path: path.to_owned(),
             appends,
             readers: Arc::new(readers),
             head,
             alive: watched,
-            threads: Mutex::new(threads),
+            threads: Mutex::new(vec![writing]),
         })
     }
 

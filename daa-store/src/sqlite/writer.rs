@@ -71,8 +71,8 @@ impl Writer {
         self.head.subscribe()
     }
 
-    /// Serves the queue until it is closed and empty.
-    pub(super) fn run(mut self, queue: &Outlet<Job>) {
+    /// Serves the queue until it is closed and empty; then calls `before_close`, and closes the database.
+    pub(super) fn run(mut self, queue: &Outlet<Job>, before_close: impl FnOnce()) {
         let mut group = Vec::new();
         while let Ok(job) = queue.recv() {
             let (mut events, mut bytes) = (job.batch.event_count(), job.bytes);
@@ -87,6 +87,7 @@ impl Writer {
             }
             self.serve(&mut group);
         }
+        before_close();
     }
 
     /// Answers every job of a group.
