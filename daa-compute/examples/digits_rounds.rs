@@ -114,7 +114,7 @@ fn together(
 }
 
 /// What member `i` does in a round: nothing when dead or ejected, harm when hostile.
-#[allow(clippy::too_many_arguments, reason = "an example, kept flat")]
+#[expect(clippy::too_many_arguments, reason = "an example, kept flat")]
 fn submit(
     config: &RunConfig,
     backend: &BurnBackend,
