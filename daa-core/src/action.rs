@@ -11,7 +11,7 @@ mod executor;
 mod gate;
 mod journal;
 mod policy;
-mod request;
+pub(crate) mod request;
 mod treasury;
 
 pub use audit::{Finding, JournalAudit, JournalSummary, Violation};

@@ -173,6 +173,18 @@ ids! {
     StrategyName;
     /// Names a topic of the event bus.
     Topic;
+    /// Names a workflow definition, such as `order`; its versions share the name.
+    WorkflowName;
+    /// Names one run of a workflow, and is the idempotency key of its start.
+    RunId;
+    /// Names a step of a workflow.
+    StepName;
+    /// Names a signal that a run can wait for.
+    SignalName;
+    /// Names a worker that performs runs. Workers that share a store need different names.
+    WorkerName;
+    /// Names what a concurrency or rate limit counts, such as `customer/17`.
+    LimitKey;
 }
 
 #[cfg(test)]

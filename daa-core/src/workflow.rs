@@ -1,0 +1,9 @@
+//! Workflows that survive anything: durable, compensated, governed by the gate.
+
+mod definition;
+mod duration_text;
+
+pub use definition::{
+    ActionStep, ApprovalStep, ChildStep, Condition, Each, Field, Limit, Mismatch, OnFailure, Rate, Repeat,
+    Retry, SignalStep, Step, StepKind, Template, Type, Undo, Variable, Workflow,
+};

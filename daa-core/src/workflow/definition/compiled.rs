@@ -1,0 +1,109 @@
+//! A definition, ready to run: checked, and with its dependencies as indexes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Path, Step, StepKind, Undo, Workflow};
+use crate::digest::Digest;
+use crate::id::StepName;
+
+/// The place of a step in its definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::workflow) struct StepIndex(pub(in crate::workflow) u16);
+
+impl StepIndex {
+    pub(in crate::workflow) const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A definition that was checked.
+#[derive(Clone, Debug)]
+pub(in crate::workflow) struct Compiled {
+    pub(in crate::workflow) workflow: Workflow,
+    pub(in crate::workflow) digest: Digest,
+    pub(in crate::workflow) steps: Vec<CompiledStep>,
+    by_name: HashMap<StepName, StepIndex>,
+}
+
+/// A step and its neighbours.
+#[derive(Clone, Debug)]
+pub(in crate::workflow) struct CompiledStep {
+    /// How many steps must be settled before it; each counts once.
+    pub(in crate::workflow) waits_for: u16,
+    /// The steps that wait for it.
+    pub(in crate::workflow) then: Vec<StepIndex>,
+}
+
+impl Compiled {
+    pub(in crate::workflow) fn index(&self, name: &str) -> Option<StepIndex> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(in crate::workflow) fn step(&self, index: StepIndex) -> Option<&Step> {
+        self.workflow.steps.get(index.get())
+    }
+
+    /// Finds the dependencies. What they lead to must have been checked.
+    pub(super) fn link(workflow: Workflow) -> Arc<Self> {
+        let number = |at: usize| StepIndex(u16::try_from(at).unwrap_or(u16::MAX));
+        let names = workflow.steps.iter().enumerate().map(|(at, step)| (step.name.clone(), number(at)));
+        let by_name: HashMap<_, _> = names.collect();
+        let mut steps = vec![CompiledStep { waits_for: 0, then: Vec::new() }; workflow.steps.len()];
+        for (at, step) in workflow.steps.iter().enumerate() {
+            let mut needs: Vec<StepIndex> =
+                dependencies(step).iter().filter_map(|name| by_name.get(name.as_str()).copied()).collect();
+            needs.sort_unstable();
+            needs.dedup();
+            for needed in &needs {
+                if let Some(needed) = steps.get_mut(needed.get()) {
+                    needed.then.push(number(at));
+                }
+            }
+            if let Some(own) = steps.get_mut(at) {
+                own.waits_for = u16::try_from(needs.len()).unwrap_or(u16::MAX);
+            }
+        }
+        let digest = workflow.digest();
+        Arc::new(Self { workflow, digest, steps, by_name })
+    }
+}
+
+/// The names that a step depends on: those in `after`, and the roots of its references that are not its own.
+pub(super) fn dependencies(step: &Step) -> Vec<String> {
+    let mut names: Vec<String> = step.after.iter().map(ToString::to_string).collect();
+    references(step, &mut |path| {
+        let own = matches!(path.root.as_str(), "input" | "vars" | "run" | "item" | "index" | "last");
+        if !own {
+            names.push(path.root.clone());
+        }
+    });
+    names
+}
+
+/// All references of a step, but for those of its undo, which may refer to the step itself.
+pub(super) fn references(step: &Step, visit: &mut dyn FnMut(&Path)) {
+    let mut node = |node: &super::Node| node.references(visit);
+    match &step.kind {
+        StepKind::Action(action) => {
+            node(action.with.node());
+            action.max_cost.iter().for_each(|cost| node(cost.node()));
+        }
+        StepKind::Sleep(_) | StepKind::Signal(_) => {}
+        StepKind::Until(moment) => node(moment.node()),
+        StepKind::Approval(approval) => node(approval.of.node()),
+        StepKind::Workflow(child) => node(child.with.node()),
+    }
+    step.each.iter().for_each(|each| node(each.of.node()));
+    step.when.iter().for_each(|when| when.nodes(&mut node));
+    step.repeat.iter().for_each(|repeat| repeat.until.nodes(&mut node));
+    step.limit.iter().for_each(|limit| node(limit.key.node()));
+}
+
+/// The references of a step's undo.
+pub(super) fn undo_references(step: &Step, visit: &mut dyn FnMut(&Path)) {
+    if let Undo::Action { with, max_cost, .. } = &step.undo {
+        with.node().references(visit);
+        max_cost.iter().for_each(|cost| cost.node().references(visit));
+    }
+}
