@@ -17,7 +17,7 @@ use crate::action::request::hash_value;
 use crate::digest::Digest;
 use crate::id::{StepName, WorkflowName};
 
-pub(super) use compiled::{Compiled, CompiledStep, StepIndex};
+pub(super) use compiled::{Compiled, StepIndex};
 pub use condition::Condition;
 pub use schema::{Field, Mismatch, Type};
 pub use step::{

@@ -1,0 +1,182 @@
+//! What became of a task that was with its executor.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::backoff::{next_try, wait};
+use super::event::{ApprovalRequest, RunEvent, Task, Undone, Wait};
+use super::failure::StepError;
+use super::snapshot::LaneState;
+use super::state::{Recorder, Run, Spot};
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::workflow::definition::{Retry, Step, StepKind, Undo};
+
+/// How long a request for approval stands that the rules ask for: they name no time.
+const ESCALATION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// When an executor is asked again that could not say what became of a task.
+const RECHECKS: Retry = Retry {
+    tries: None,
+    first: Duration::from_secs(1),
+    factor: 2.0,
+    longest: Duration::from_secs(300),
+    jitter: 0.5,
+};
+
+/// What became of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::workflow) enum TaskResult {
+    Succeeded(Value),
+    /// It took no effect.
+    Failed {
+        error: StepError,
+        retryable: bool,
+        /// When its executor says that trying again makes sense.
+        after: Option<Duration>,
+    },
+    /// It took effect, and yet is of no use.
+    Spoilt(StepError),
+    /// Nobody can say at present.
+    Unknown(String),
+    /// Somebody has to approve of `subject` first.
+    Asked {
+        subject: Digest,
+        ruleset: Digest,
+        reason: String,
+    },
+}
+
+/// What became of the undoing of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::workflow) enum UndoResult {
+    Done,
+    Impossible,
+    Failed {
+        error: StepError,
+        /// Whether trying again can help.
+        retryable: bool,
+    },
+}
+
+impl Run {
+    /// Takes what became of a task.
+    pub(in crate::workflow) fn ended(
+        &mut self,
+        task: &Task,
+        result: TaskResult,
+        now: Timestamp,
+        out: &mut Recorder,
+    ) {
+        let Some(spot) = self.spot(task) else { return };
+        if self.lane(spot).is_none_or(|lane| lane.state != LaneState::InFlight) {
+            return;
+        }
+        let Some((step, _)) = self.step(spot.step) else { return };
+        let running = !self.is_rolling_back();
+        let event = match result {
+            TaskResult::Succeeded(output) => match step.gives.check(task.step.as_str(), &output) {
+                Ok(()) => RunEvent::Succeeded { task: task.clone(), output },
+                Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string())),
+            },
+            TaskResult::Spoilt(error) => spoilt(task, error),
+            TaskResult::Failed { error, retryable, after } => {
+                let again = (retryable && running).then(|| self.again(spot, after, now)).flatten();
+                RunEvent::Failed { task: task.clone(), error, again, effect: false }
+            }
+            // Whoever performs an attached run reports at once what it cannot find out.
+            TaskResult::Unknown(error) if self.state.started.attached => {
+                let error = StepError::Uncertain(error);
+                RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
+            }
+            TaskResult::Unknown(error) => {
+                let checks = self.lane(spot).map_or(0, |lane| lane.checks);
+                let again = now + wait(&RECHECKS, self.id(), task, checks.saturating_add(1));
+                RunEvent::Unknown { task: task.clone(), error: StepError::Uncertain(error), again }
+            }
+            TaskResult::Asked { .. } if !running => {
+                let error = StepError::NotApproved;
+                RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
+            }
+            TaskResult::Asked { subject, ruleset, reason } => {
+                let (by, within) = match &step.kind {
+                    StepKind::Approval(approval) => (approval.by.clone(), approval.within),
+                    _ => (Vec::new(), ESCALATION),
+                };
+                let number = self.lane(spot).map_or(0, |lane| lane.requests).saturating_add(1);
+                let request = ApprovalRequest { number, subject, ruleset, by, reason };
+                let until = Some(now + within);
+                RunEvent::Waiting { task: task.clone(), on: Wait::Approval(request), until }
+            }
+        };
+        self.record(event, now, out);
+    }
+
+    /// When a task is tried again, as its definition and its deadline allow.
+    fn again(&self, spot: Spot, after: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+        let (step, state) = self.step(spot.step)?;
+        let (task, lane) = (self.task(spot)?, self.lane(spot)?);
+        let again = next_try(&step.retry, self.id(), &task, lane.tries, now)?;
+        let again = after.map_or(again, |after| again.max(now + after));
+        state.deadline.is_none_or(|deadline| again < deadline).then_some(again)
+    }
+
+    /// Takes what became of the undoing of a task.
+    pub(in crate::workflow) fn undo_ended(
+        &mut self,
+        task: &Task,
+        result: UndoResult,
+        now: Timestamp,
+        out: &mut Recorder,
+    ) {
+        if self.undo_in_flight().as_ref() != Some(task) {
+            return;
+        }
+        let event = match result {
+            UndoResult::Done => RunEvent::Undone { task: task.clone(), result: Undone::Done },
+            UndoResult::Impossible => RunEvent::Undone { task: task.clone(), result: Undone::Impossible },
+            UndoResult::Failed { error, retryable } => {
+                let again = retryable.then(|| self.undo_again(task, now)).flatten();
+                RunEvent::UndoFailed { task: task.clone(), error, again }
+            }
+        };
+        self.record(event, now, out);
+    }
+
+    fn undo_again(&self, task: &Task, now: Timestamp) -> Option<Timestamp> {
+        let spot = self.spot(task)?;
+        let (step, _) = self.step(spot.step)?;
+        let tries = self.lane(spot)?.undo_tries;
+        match &step.undo {
+            Undo::Action { retry, .. } => next_try(retry, self.id(), task, tries, now),
+            // Whoever performs an attached run reports at once what it could not undo.
+            _ if self.state.started.attached => None,
+            _ => next_try(&Retry::forever(), self.id(), task, tries, now),
+        }
+    }
+
+    /// Who holds a place under a limit for a task.
+    pub(super) fn holder(&self, task: &Task) -> String {
+        format!("{}/{task}", self.id())
+    }
+
+    /// How long a task that begins now may take, by its own limit and that of its step.
+    pub(in crate::workflow) fn time_limit(&self, task: &Task, now: Timestamp) -> Option<Duration> {
+        let (step, state) = self.step(self.spot(task)?.step)?;
+        let left = state.deadline.map(|deadline| deadline.since(now));
+        [step.try_timeout, left].into_iter().flatten().min()
+    }
+
+    /// The longest silence of its executor.
+    pub(in crate::workflow) fn heartbeat(&self, task: &Task) -> Option<Duration> {
+        self.definition_of(task)?.heartbeat
+    }
+
+    pub(in crate::workflow) fn definition_of(&self, task: &Task) -> Option<&Step> {
+        self.definition.step(self.definition.index(task.step.as_str())?)
+    }
+}
+
+fn spoilt(task: &Task, error: StepError) -> RunEvent {
+    RunEvent::Failed { task: task.clone(), error, again: None, effect: true }
+}

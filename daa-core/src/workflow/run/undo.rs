@@ -1,0 +1,110 @@
+//! Compensation: what took effect is undone, the last first.
+
+use super::event::{RunEvent, RunOutcome, Task};
+use super::failure::Cause;
+use super::snapshot::{LaneState, Phase, UndoState};
+use super::state::{Effect, Recorder, Run, Spot};
+use crate::action::{Action, Context};
+use crate::clock::Timestamp;
+use crate::workflow::definition::Undo;
+
+impl Run {
+    /// The task that is being undone; one at a time, or the order would mean nothing.
+    pub(super) fn undo_in_flight(&self) -> Option<Task> {
+        if !matches!(self.state.phase, Phase::RollingBack(_)) {
+            return None;
+        }
+        let spot = self.next_to_undo()?;
+        (self.lane(spot)?.undo == UndoState::InFlight).then(|| self.task(spot)).flatten()
+    }
+
+    /// The last task that took effect and whose undoing is not over.
+    pub(super) fn next_to_undo(&self) -> Option<Spot> {
+        self.state.done.iter().rev().find_map(|(step, lane)| {
+            let spot = Spot { step: self.definition.index(step.as_str())?, lane: *lane };
+            let (step, _) = self.step(spot.step)?;
+            if step.undo == Undo::Nothing {
+                return None;
+            }
+            let over =
+                matches!(self.lane(spot)?.undo, UndoState::Done | UndoState::Impossible | UndoState::GivenUp);
+            (!over).then_some(spot)
+        })
+    }
+
+    /// What took effect and is not undone.
+    fn left(&self) -> Vec<Task> {
+        let spots = self.state.done.iter().filter_map(|(step, lane)| {
+            let spot = Spot { step: self.definition.index(step.as_str())?, lane: *lane };
+            let (step, _) = self.step(spot.step)?;
+            let undone = step.undo == Undo::Nothing || self.lane(spot)?.undo == UndoState::Done;
+            (!undone).then(|| self.task(spot)).flatten()
+        });
+        spots.collect()
+    }
+
+    /// Goes on undoing; ends the run when nothing is left.
+    pub(super) fn advance_undo(&mut self, now: Timestamp, out: &mut Recorder) {
+        // What may yet take effect has to be undone too, and before what was done earlier.
+        let pending = |lane: &super::snapshot::Lane| {
+            matches!(lane.state, LaneState::InFlight | LaneState::Unknown { .. } | LaneState::Waiting { .. })
+        };
+        if self.open_lanes().any(|(_, lane)| pending(lane)) {
+            return;
+        }
+        let Some(spot) = self.next_to_undo() else {
+            let Phase::RollingBack(cause) = &self.state.phase else { return };
+            let outcome = RunOutcome::RolledBack { cause: cause.clone(), left: self.left() };
+            return self.record_end(outcome, now, out);
+        };
+        let (Some(task), Some(lane)) = (self.task(spot), self.lane(spot)) else { return };
+        let attempt = lane.undo_tries.saturating_add(1);
+        match lane.undo {
+            UndoState::None => {}
+            UndoState::Backoff { until } if until <= now => {}
+            _ => return,
+        }
+        self.record(RunEvent::UndoBegan { task: task.clone(), attempt }, now, out);
+        out.effects.push(Effect::Undo(task));
+    }
+
+    /// When the undoing goes on by itself.
+    pub(super) fn undo_wake(&self) -> Option<Timestamp> {
+        match self.lane(self.next_to_undo()?)?.undo {
+            UndoState::Backoff { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// The action that undoes a task by its definition; `None` when that is left to its executor.
+    pub(in crate::workflow) fn undo_action(&self, task: &Task) -> Option<Result<Action, super::StepError>> {
+        let spot = self.spot(task)?;
+        let (step, _) = self.step(spot.step)?;
+        let Undo::Action { kind, with, max_cost, .. } = &step.undo else { return None };
+        let id = task.undo_id(self.id());
+        let actor = self.state.started.actor.clone();
+        let params = self.resolve(with, Some(spot));
+        let cost = max_cost.as_ref().map(|cost| self.resolve(cost, Some(spot)));
+        Some(super::advance::action_of(id, kind.clone(), actor, params, cost))
+    }
+
+    /// What the rules are told beside the undoing of a task.
+    pub(in crate::workflow) fn undo_context(&self, task: &Task) -> Context {
+        let context = self.context(task);
+        match task.action_id(self.id()) {
+            Ok(id) => context.with("undo_of", id.as_str()),
+            Err(_) => context,
+        }
+    }
+
+    /// Begins to undo.
+    pub(super) fn fail(&mut self, cause: Cause, now: Timestamp, out: &mut Recorder) {
+        self.record(RunEvent::RollingBack { cause }, now, out);
+        out.effects.extend(self.children().into_iter().map(Effect::Cancel));
+    }
+
+    /// Whether what was done is being undone.
+    pub(in crate::workflow) const fn is_rolling_back(&self) -> bool {
+        matches!(self.state.phase, Phase::RollingBack(_))
+    }
+}
