@@ -173,6 +173,8 @@ ids! {
     StrategyName;
     /// Names a topic of the event bus.
     Topic;
+    /// Names a schedule, and begins the names of the runs that it starts.
+    ScheduleId;
 }
 
 #[cfg(test)]

@@ -33,3 +33,4 @@ pub mod plugin;
 pub mod resilience;
 pub mod seed;
 pub mod shutdown;
+pub mod workflow;
