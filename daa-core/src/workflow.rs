@@ -4,4 +4,6 @@
 pub mod schedule;
 mod trace;
 
-pub use trace::{MAX_TRACEPARENT_LEN, MAX_TRACESTATE_LEN, SpanId, TraceContext, TraceError, TraceId, TraceState};
+pub use trace::{
+    MAX_TRACEPARENT_LEN, MAX_TRACESTATE_LEN, SpanId, TraceContext, TraceError, TraceId, TraceState,
+};

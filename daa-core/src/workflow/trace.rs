@@ -67,7 +67,8 @@ impl TraceContext {
     /// Work that this span causes: the same trace, and a span id derived from the trace, this span and `label`.
     #[must_use]
     pub fn child(&self, label: &Digest) -> Self {
-        let place = Digest::builder("daa trace child v1").field(self.trace.as_bytes()).field(self.span.as_bytes());
+        let place =
+            Digest::builder("daa trace child v1").field(self.trace.as_bytes()).field(self.span.as_bytes());
         Self { span: SpanId::derive(place.field(label.as_bytes())), ..self.clone() }
     }
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Year};
 use jiff::tz::TimeZoneDatabase;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,8 @@ use crate::clock::Timestamp;
 pub const MAX_PATTERN_LEN: usize = 256;
 /// The longest name of a time zone, in bytes.
 pub const MAX_ZONE_LEN: usize = 64;
+
+const FIELDS: [&str; 6] = ["second", "minute", "hour", "day of month", "month", "day of week"];
 
 /// A cron pattern in an IANA time zone, to the second.
 ///
@@ -49,7 +53,8 @@ pub const MAX_ZONE_LEN: usize = 64;
 pub struct CronSchedule {
     pattern: String,
     zone: String,
-    walker: Walker,
+    /// Shared: a schedule is cloned often, and this part is large.
+    walker: Arc<Walker>,
 }
 
 impl CronSchedule {
@@ -68,7 +73,11 @@ impl CronSchedule {
         // Not the machine's own database: two workers must never disagree.
         let found = TimeZoneDatabase::bundled().get(zone).map_err(|_| unknown())?;
         let name = found.iana_name().ok_or_else(unknown)?.to_owned();
-        Ok(Self { pattern: pattern.trim().to_owned(), zone: name, walker: Walker::new(cron, found) })
+        Ok(Self {
+            pattern: pattern.trim().to_owned(),
+            zone: name,
+            walker: Arc::new(Walker::new(cron, found)),
+        })
     }
 
     /// The pattern, as it was given.
@@ -105,10 +114,44 @@ fn parse(pattern: &str) -> Result<Cron, ScheduleError> {
     if let Some(found) = pattern.chars().find(|c| !c.is_ascii()) {
         return Err(wrong(format!("character {found:?} has no meaning")));
     }
-    CronParser::builder().year(Year::Disallowed).build().parse(pattern).map_err(|error| {
-        let text = error.to_string();
-        wrong(text.trim_end_matches('.').to_owned())
-    })
+    // The parser reads nothing as no minute, no hour: a pattern that never occurs.
+    if pattern
+        .split([' ', '\t'])
+        .any(|field| field.split(',').skip(1).any(str::is_empty) || field.starts_with(','))
+    {
+        return Err(wrong("an item of a list is empty".to_owned()));
+    }
+    parser().parse(pattern).map_err(|error| wrong(reason(pattern, error)))
+}
+
+fn parser() -> CronParser {
+    CronParser::builder().year(Year::Disallowed).build()
+}
+
+/// What is wrong, and in which field: the parser does not name it.
+fn reason(pattern: &str, error: CronError) -> String {
+    let reason = match error {
+        CronError::ComponentError(reason) | CronError::IllegalCharacters(reason) => reason,
+        other => return plain(&other.to_string()),
+    };
+    let fields: Vec<_> = pattern.split_whitespace().collect();
+    let names = FIELDS.get(FIELDS.len().saturating_sub(fields.len())..).unwrap_or_default();
+    let alone = |place: usize, field: &str| {
+        let others = ["*"; FIELDS.len()].iter().take(fields.len()).enumerate();
+        others.map(|(at, &any)| if at == place { field } else { any }).collect::<Vec<_>>().join(" ")
+    };
+    let culprit =
+        fields.iter().enumerate().find(|&(place, field)| parser().parse(&alone(place, field)).is_err());
+    match culprit.and_then(|(place, field)| Some((names.get(place)?, field))) {
+        Some((name, field)) => format!("{name} {field:?}: {}", plain(&reason)),
+        None => plain(&reason),
+    }
+}
+
+/// In the style of our own messages.
+fn plain(message: &str) -> String {
+    let mut letters = message.trim_start_matches("CronPattern ").trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
 }
 
 #[derive(Serialize, Deserialize)]

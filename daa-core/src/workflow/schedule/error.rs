@@ -31,7 +31,9 @@ pub enum ScheduleError {
         len: usize,
     },
     /// No such time zone.
-    #[error("there is no time zone {zone:?}; it is named as in the IANA database, such as Europe/Berlin or UTC")]
+    #[error(
+        "there is no time zone {zone:?}; it is named as in the IANA database, such as Europe/Berlin or UTC"
+    )]
     UnknownZone {
         /// The name.
         zone: String,

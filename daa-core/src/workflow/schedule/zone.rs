@@ -35,7 +35,8 @@ pub(super) struct Walker {
 
 impl Walker {
     pub(super) fn new(cron: Cron, zone: TimeZone) -> Self {
-        let meaning = if cron.pattern.hours.from_wildcard { Meaning::PassingTime } else { Meaning::TimesOfDay };
+        let meaning =
+            if cron.pattern.hours.from_wildcard { Meaning::PassingTime } else { Meaning::TimesOfDay };
         Self { cron, zone, meaning }
     }
 
