@@ -130,11 +130,14 @@ fn parser() -> CronParser {
 
 /// What is wrong, and in which field: the parser does not name it.
 fn reason(pattern: &str, error: CronError) -> String {
+    let fields: Vec<_> = pattern.split_whitespace().collect();
+    if !(FIELDS.len() - 1..=FIELDS.len()).contains(&fields.len()) {
+        return format!("it has {} fields, not 5 or 6", fields.len());
+    }
     let reason = match error {
         CronError::ComponentError(reason) | CronError::IllegalCharacters(reason) => reason,
-        other => return plain(&other.to_string()),
+        other => other.to_string(),
     };
-    let fields: Vec<_> = pattern.split_whitespace().collect();
     let names = FIELDS.get(FIELDS.len().saturating_sub(fields.len())..).unwrap_or_default();
     let alone = |place: usize, field: &str| {
         let others = ["*"; FIELDS.len()].iter().take(fields.len()).enumerate();
