@@ -185,6 +185,8 @@ ids! {
     WorkerName;
     /// Names what a concurrency or rate limit counts, such as `customer/17`.
     LimitKey;
+    /// Names a schedule, and begins the names of the runs that it starts.
+    ScheduleId;
 }
 
 #[cfg(test)]

@@ -2,8 +2,19 @@
 
 mod definition;
 mod duration_text;
+mod run;
+#[cfg(feature = "schedule")]
+pub mod schedule;
+mod trace;
 
 pub use definition::{
     ActionStep, ApprovalStep, ChildStep, Condition, Each, Field, Limit, Mismatch, OnFailure, Rate, Repeat,
     Retry, SignalStep, Step, StepKind, Template, Type, Undo, Variable, Workflow,
+};
+pub use run::{
+    Answer, Approval, ApprovalRequest, Cause, ChildResult, Claim, Parent, Refused, Request, RunEvent,
+    RunOutcome, RunStarted, RunState, RunView, Snapshot, StepError, StepStatus, StepView, Task, Undone, Wait,
+};
+pub use trace::{
+    MAX_TRACEPARENT_LEN, MAX_TRACESTATE_LEN, SpanId, TraceContext, TraceError, TraceId, TraceState,
 };

@@ -10,3 +10,5 @@ mod memory_events;
 mod orchestrator;
 mod plugin;
 mod resilience;
+mod schedule;
+mod trace;
