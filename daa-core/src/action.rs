@@ -6,19 +6,29 @@
 //! After the effect the outcome and the settlement become durable, again in one append.
 
 mod audit;
+mod authorized;
+mod ending;
 mod error;
 mod executor;
 mod gate;
+mod in_flight;
 mod journal;
 mod policy;
 pub(crate) mod request;
+mod transaction;
 mod treasury;
 
+pub(crate) use authorized::Link;
+pub(crate) use ending::{CallError, Ending};
+pub(crate) use in_flight::FlightGuard;
+pub(crate) use transaction::{Attempt, Opening, Pursued};
+
 pub use audit::{Finding, JournalAudit, JournalSummary, Violation};
+pub use authorized::{Authorized, Permit};
 pub use error::GateError;
 pub use executor::{Effect, ExecuteError, Executor, Executors, Outcome, Reconciled};
-pub use gate::{Authorized, Gate, GateBuilder, Performed, Permit};
+pub use gate::{Gate, GateBuilder, Performed};
 pub use journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
-pub use policy::{Decision, DenyAll, Policy, Request, Verdict};
+pub use policy::{Decision, DenyAll, Endorsement, Policy, Request, Verdict};
 pub use request::{Action, ActionError, Context, MAX_PARAMS};
 pub use treasury::{NoSpending, Refusal, ReservationId, Treasury, TreasuryChange, TreasuryError};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::journal::{ActionEvent, ActionState, ActionStatus};
+use super::policy::Decision;
 use crate::event::{EventStore, PageSize, Position, ReadError, RecordedEvent, Version};
 use crate::id::StreamId;
 
@@ -16,12 +17,17 @@ const MAX_FINDINGS: usize = 100;
 /// - it was attempted only after it was permitted, and the attempts are numbered without a gap;
 /// - it has an outcome only after an attempt, and nothing follows its end.
 ///
-/// Memory is bounded by the number of open actions. What this check cannot see is a log that somebody rewrote
+/// An action that ended without effect may be asked for again under its id, and then the same holds of its next go.
+/// An action that somebody had to approve carries an approval of its own digest and of the rules that asked.
+///
+/// Memory is bounded by the number of actions that are open or ended without effect. What this check cannot see is a log that somebody rewrote
 /// consistently from its start; that takes a signed checkpoint held elsewhere.
 #[derive(Debug, Default)]
 pub struct JournalAudit {
     read: Position,
     open: HashMap<StreamId, ActionStatus>,
+    /// How often those were attempted that ended without effect: they may be asked for again.
+    without_effect: HashMap<StreamId, u32>,
     summary: JournalSummary,
 }
 
@@ -85,6 +91,9 @@ pub enum Violation {
     /// A second decision, or an expiry after an attempt.
     #[error("the event makes no sense where it stands")]
     OutOfPlace,
+    /// The rules left it to somebody else, and nobody approved of it; or the rules denied it.
+    #[error("the action was permitted without a right to it")]
+    Unapproved,
     /// Something after the last word.
     #[error("the action had already ended")]
     AfterTheEnd,
@@ -125,7 +134,8 @@ impl JournalAudit {
         };
         self.summary.entries += 1;
         let before = self.open.remove(&recorded.stream);
-        if let Some(violation) = violation(before.as_ref(), &event, recorded) {
+        let earlier = self.without_effect.remove(&recorded.stream);
+        if let Some(violation) = violation(before.as_ref(), earlier.is_some(), &event, recorded) {
             self.find(recorded, violation);
         }
         match &event {
@@ -137,10 +147,12 @@ impl JournalAudit {
             ActionEvent::Succeeded { .. } => self.summary.succeeded += 1,
             _ => {}
         }
-        if let Some(status) = ActionStatus::after(before, event, recorded.version)
-            && status.state.is_open()
-        {
+        let Some(mut status) = ActionStatus::after(before, event, recorded.version) else { return };
+        status.attempts = status.attempts.max(earlier.unwrap_or_default());
+        if status.state.is_open() {
             self.open.insert(recorded.stream.clone(), status);
+        } else if status.state.may_be_asked_again() {
+            self.without_effect.insert(recorded.stream.clone(), status.attempts);
         }
     }
 
@@ -155,11 +167,13 @@ impl JournalAudit {
 
 fn violation(
     before: Option<&ActionStatus>,
+    again: bool,
     event: &ActionEvent,
     recorded: &RecordedEvent,
 ) -> Option<Violation> {
     let Some(before) = before else {
-        if recorded.version != Version::new(1) {
+        let begins = recorded.version == Version::new(1) || (again && event.is_decision());
+        if !begins {
             return Some(Violation::AfterTheEnd);
         }
         let (action, digest, held) = match event {
@@ -171,6 +185,12 @@ fn violation(
             }
             _ => return Some(Violation::NoDecision),
         };
+        if let ActionEvent::Permitted { verdict, endorsement, .. } = event {
+            let covered = endorsement.as_ref().is_some_and(|by| by.covers(*digest, verdict, recorded.at));
+            if verdict.decision != Decision::Permit && !covered {
+                return Some(Violation::Unapproved);
+            }
+        }
         if action.stream().ok().as_ref() != Some(&recorded.stream) {
             return Some(Violation::ForeignStream);
         }
@@ -216,6 +236,7 @@ mod tests {
             verdict: Verdict { decision: Decision::Permit, ruleset: Digest::of(b"rules"), rules: Vec::new() },
             reservation: None,
             expires: Timestamp::EPOCH,
+            endorsement: None,
         }
     }
 
@@ -293,8 +314,15 @@ mod tests {
             .unwrap();
         let ActionEvent::Permitted { context, verdict, expires, .. } = permitted() else { unreachable!() };
         let digest = priced.digest();
-        let event =
-            ActionEvent::Permitted { action: priced, digest, context, verdict, reservation: None, expires };
+        let event = ActionEvent::Permitted {
+            action: priced,
+            digest,
+            context,
+            verdict,
+            reservation: None,
+            expires,
+            endorsement: None,
+        };
         assert_eq!(violations(&self::log(&[event])), [Violation::Reservation]);
     }
 

@@ -4,6 +4,7 @@ use super::executor::ExecuteError;
 use super::policy::{Decision, Verdict};
 use super::request::ActionError;
 use super::treasury::{Refusal, TreasuryError};
+use crate::digest::Digest;
 use crate::event::{AppendError, DecodeError, ReadError};
 use crate::fault::{Fault, Reaction, Retry};
 use crate::id::{ActionId, RuleId};
@@ -27,6 +28,8 @@ pub enum GateError {
         reason: String,
         /// The rules that matched.
         rules: Vec<RuleId>,
+        /// The content hash of the rules that decided: an approval must be of these.
+        ruleset: Digest,
     },
     /// Funds or budget do not cover it; nothing happened.
     #[error("refused")]
@@ -94,7 +97,7 @@ impl GateError {
     pub(super) fn withheld(verdict: Verdict) -> Self {
         let rules = verdict.rules;
         match verdict.decision {
-            Decision::Escalate { reason } => Self::Escalated { reason, rules },
+            Decision::Escalate { reason } => Self::Escalated { reason, rules, ruleset: verdict.ruleset },
             Decision::Deny { reason } => Self::Denied { reason, rules },
             Decision::Permit => Self::Denied { reason: "withheld without a reason".to_owned(), rules },
         }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::gate::Authorized;
+use super::authorized::Authorized;
 use super::request::Action;
 use crate::amount::Money;
 use crate::fault::{Fault, Reaction, Retry};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::executor::Outcome;
-use super::policy::Verdict;
+use super::policy::{Endorsement, Verdict};
 use super::request::{Action, Context};
 use super::treasury::{Refusal, ReservationId};
 use crate::amount::Money;
@@ -35,6 +35,9 @@ pub enum ActionEvent {
         reservation: Option<ReservationId>,
         /// When the permission ends.
         expires: Timestamp,
+        /// Who approved of it, where the rules wanted somebody to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endorsement: Option<Endorsement>,
     },
     /// The rules do not permit it by themselves: they deny it, or want somebody else to decide.
     Withheld {
@@ -111,6 +114,11 @@ impl ActionEvent {
         if event.kind.as_str().starts_with("action.") { event.json().map(Some) } else { Ok(None) }
     }
 
+    /// Whether it is what the gate decided, and with that the beginning of an action, or of another go at it.
+    pub(super) const fn is_decision(&self) -> bool {
+        matches!(self, Self::Permitted { .. } | Self::Withheld { .. } | Self::Refused { .. })
+    }
+
     #[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
     pub(super) fn to_new(&self, at: Timestamp) -> Result<NewEvent, DecodeError> {
         NewEvent::json(EventKind::new(self.kind()).expect("a constant kind is an id"), at, self)
@@ -144,6 +152,11 @@ impl ActionState {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::Permitted | Self::Attempted | Self::Uncertain(_))
+    }
+
+    /// Whether it came to an end without effect, so that it may be asked for again under its id.
+    pub(super) const fn may_be_asked_again(&self) -> bool {
+        matches!(self, Self::Withheld(_) | Self::Refused(_) | Self::Failed(_) | Self::Expired)
     }
 }
 
@@ -210,6 +223,10 @@ impl ActionStatus {
                 };
                 Some(Self { state, attempts, version, ..status })
             }
+            // What took no effect may be asked for again under its id.
+            (Some(status), event) if status.state.may_be_asked_again() && event.is_decision() => {
+                Self::after(None, event, version).map(|fresh| Self { attempts: status.attempts, ..fresh })
+            }
             (Some(status), _) => Some(Self { version, ..status }),
         }
     }
@@ -251,7 +268,8 @@ impl OpenActions {
         let Ok(Some(event)) = ActionEvent::read(recorded) else { return };
         let known = self.by_stream.get(&recorded.stream).cloned();
         let before = known.as_ref().and_then(|id| self.open.remove(id));
-        if before.is_none() && recorded.version != Version::new(1) {
+        // One that begins later was asked for again after it had come to nothing.
+        if before.is_none() && !event.is_decision() {
             return;
         }
         self.by_stream.remove(&recorded.stream);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::request::{Action, Context};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
-use crate::id::RuleId;
+use crate::id::{AgentId, RuleId};
 
 /// One question to the rules.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,45 @@ pub struct Verdict {
     pub ruleset: Digest,
     /// The rules that matched, in the order in which they counted.
     pub rules: Vec<RuleId>,
+}
+
+/// Somebody's approval of an action that the rules left to somebody else. It counts only for the action of this
+/// digest, under the rules of this hash, until it expires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Endorsement {
+    /// Who approved.
+    pub by: AgentId,
+    /// The digest of the action that was approved.
+    pub subject: Digest,
+    /// The rules under which approval was asked for.
+    pub ruleset: Digest,
+    /// When it was given.
+    pub at: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+impl Endorsement {
+    /// An approval.
+    #[must_use]
+    pub const fn new(
+        by: AgentId,
+        subject: Digest,
+        ruleset: Digest,
+        at: Timestamp,
+        expires: Timestamp,
+    ) -> Self {
+        Self { by, subject, ruleset, at, expires }
+    }
+
+    /// Whether it lets an action through that the rules left to somebody else.
+    pub(super) fn covers(&self, subject: Digest, verdict: &Verdict, now: Timestamp) -> bool {
+        matches!(verdict.decision, Decision::Escalate { .. })
+            && self.subject == subject
+            && self.ruleset == verdict.ruleset
+            && now < self.expires
+    }
 }
 
 /// Decides whether an action may be done. A pure function of the request and of the rules.

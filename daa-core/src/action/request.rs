@@ -71,6 +71,12 @@ impl Action {
         self
     }
 
+    /// The same action under another id, in somebody's name.
+    pub(crate) fn renamed(self, id: ActionId, actor: AgentId) -> Result<Self, ActionError> {
+        let action = Self { id, actor, ..self };
+        action.check().map(|()| action)
+    }
+
     /// The idempotency key.
     #[must_use]
     pub const fn id(&self) -> &ActionId {

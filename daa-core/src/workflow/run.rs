@@ -15,7 +15,8 @@ mod undo;
 mod view;
 
 pub use event::{
-    Approval, ApprovalRequest, ChildResult, Claim, Parent, RunEvent, RunOutcome, RunStarted, Task, Undone, Wait,
+    Approval, ApprovalRequest, ChildResult, Claim, Parent, RunEvent, RunOutcome, RunStarted, Task, Undone,
+    Wait,
 };
 pub(super) use event::{STREAM_PREFIX, stream_of};
 pub use failure::{Cause, StepError};

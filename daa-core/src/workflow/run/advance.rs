@@ -21,7 +21,12 @@ pub(super) const MAX_LANES: u32 = 1_000;
 
 impl Run {
     /// Does everything that is due at `now`.
-    pub(in crate::workflow) fn advance(&mut self, now: Timestamp, limits: &mut dyn Limits, out: &mut Recorder) {
+    pub(in crate::workflow) fn advance(
+        &mut self,
+        now: Timestamp,
+        limits: &mut dyn Limits,
+        out: &mut Recorder,
+    ) {
         loop {
             let before = out.events.len();
             self.release(now, out);
@@ -145,7 +150,8 @@ impl Run {
         let mut due = Vec::new();
         for &index in &self.open {
             let Some((step, state)) = self.step(index) else { continue };
-            let at_once = step.each.as_ref().and_then(|each| each.at_once).map_or(u32::MAX, |limit| limit.get());
+            let at_once =
+                step.each.as_ref().and_then(|each| each.at_once).map_or(u32::MAX, |limit| limit.get());
             let active = |lane: &&Lane| !lane.state.is_over() && lane.state != LaneState::Due;
             let mut room = at_once.saturating_sub(count(state.lanes.iter().filter(active).count()));
             for (number, lane) in (0..).zip(&state.lanes) {
@@ -162,7 +168,8 @@ impl Run {
                         match on {
                             Wait::Timer => over.then_some(Due::Rung),
                             Wait::Signal(name) => {
-                                let came = self.state.signals.get(name).is_some_and(|queue| !queue.is_empty());
+                                let came =
+                                    self.state.signals.get(name).is_some_and(|queue| !queue.is_empty());
                                 if came { Some(Due::Signal) } else { over.then_some(Due::Late) }
                             }
                             Wait::Approval(request) => match &lane.approval {
@@ -198,7 +205,9 @@ impl Run {
             Due::Rung => self.record(RunEvent::Succeeded { task, output: Value::Null }, now, out),
             Due::Signal => {
                 let LaneState::Waiting { on: Wait::Signal(name), .. } = &lane.state else { return };
-                let Some(output) = self.state.signals.get(name).and_then(|queue| queue.front()) else { return };
+                let Some(output) = self.state.signals.get(name).and_then(|queue| queue.front()) else {
+                    return;
+                };
                 let event = RunEvent::Succeeded { task, output: output.clone() };
                 self.record(event, now, out);
             }
@@ -277,8 +286,7 @@ impl Run {
     fn open_step(&mut self, index: StepIndex, now: Timestamp, limits: &mut dyn Limits, out: &mut Recorder) {
         let Some((step, _)) = self.step(index) else { return };
         let name = step.name.clone();
-        let skipped =
-            step.when.as_ref().is_some_and(|when| !when.holds(&RunScope { run: self, spot: None }));
+        let skipped = step.when.as_ref().is_some_and(|when| !when.holds(&RunScope { run: self, spot: None }));
         if skipped {
             return self.record(RunEvent::Skipped { step: name }, now, out);
         }

@@ -15,7 +15,13 @@ use crate::workflow::definition::Retry;
 ///
 /// Exponential backoff, shortened at random. The random choice is a function of run, task and try, so that a run
 /// decides alike whenever it is replayed, and runs that failed together do not come back together.
-pub(super) fn next_try(retry: &Retry, run: &RunId, task: &Task, tries: u32, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn next_try(
+    retry: &Retry,
+    run: &RunId,
+    task: &Task,
+    tries: u32,
+    now: Timestamp,
+) -> Option<Timestamp> {
     if retry.tries.is_some_and(|limit| tries >= limit.get()) {
         return None;
     }

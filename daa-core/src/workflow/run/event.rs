@@ -78,7 +78,11 @@ impl fmt::Display for Task {
 
 impl Serialize for Task {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.lane == 0 { serializer.serialize_str(self.step.as_str()) } else { serializer.collect_str(self) }
+        if self.lane == 0 {
+            serializer.serialize_str(self.step.as_str())
+        } else {
+            serializer.collect_str(self)
+        }
     }
 }
 

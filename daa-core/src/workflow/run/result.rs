@@ -11,6 +11,7 @@ use super::snapshot::LaneState;
 use super::state::{Recorder, Run, Spot};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
+use crate::workflow::TraceContext;
 use crate::workflow::definition::{Retry, Step, StepKind, Undo};
 
 /// How long a request for approval stands that the rules ask for: they name no time.
@@ -28,6 +29,8 @@ const RECHECKS: Retry = Retry {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::workflow) enum TaskResult {
     Succeeded(Value),
+    /// It had taken effect before this run asked for it, or before the run was interrupted.
+    Replayed(Value),
     /// It took no effect.
     Failed {
         error: StepError,
@@ -75,7 +78,7 @@ impl Run {
         let Some((step, _)) = self.step(spot.step) else { return };
         let running = !self.is_rolling_back();
         let event = match result {
-            TaskResult::Succeeded(output) => match step.gives.check(task.step.as_str(), &output) {
+            TaskResult::Succeeded(output) | TaskResult::Replayed(output) => match step.gives.check(task.step.as_str(), &output) {
                 Ok(()) => RunEvent::Succeeded { task: task.clone(), output },
                 Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string())),
             },
@@ -170,6 +173,12 @@ impl Run {
     /// The longest silence of its executor.
     pub(in crate::workflow) fn heartbeat(&self, task: &Task) -> Option<Duration> {
         self.definition_of(task)?.heartbeat
+    }
+
+    /// The trace that a task belongs to: a child of the run's.
+    pub(in crate::workflow) fn trace_of(&self, task: &Task) -> Option<TraceContext> {
+        let trace = self.state.started.trace.as_ref()?;
+        Some(trace.child(self.state.definition, &format!("{}/{task}", self.id())))
     }
 
     pub(in crate::workflow) fn definition_of(&self, task: &Task) -> Option<&Step> {

@@ -35,6 +35,12 @@ pub struct Snapshot {
     pub(super) done: Vec<(StepName, u32)>,
 }
 
+impl Snapshot {
+    pub(in crate::workflow) const fn definition(&self) -> Digest {
+        self.definition
+    }
+}
+
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -127,12 +133,21 @@ pub(super) enum LaneState {
     /// With its executor.
     InFlight,
     /// To be tried again.
-    Backoff { until: Timestamp },
+    Backoff {
+        until: Timestamp,
+    },
     /// Its executor is to be asked again.
-    Unknown { again: Timestamp },
-    Waiting { on: Wait, until: Option<Timestamp> },
+    Unknown {
+        again: Timestamp,
+    },
+    Waiting {
+        on: Wait,
+        until: Option<Timestamp>,
+    },
     Done,
-    Failed { error: StepError },
+    Failed {
+        error: StepError,
+    },
     /// Given up before it was done, because the run failed.
     Dropped,
 }

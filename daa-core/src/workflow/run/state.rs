@@ -165,7 +165,8 @@ impl Run {
     /// The same run under another definition, which must be compatible.
     pub(in crate::workflow) fn rebase(&mut self, definition: Arc<Compiled>) {
         let mut steps = vec![StepState::default(); definition.steps.len()];
-        for (step, state) in self.definition.workflow.steps.iter().zip(std::mem::take(&mut self.state.steps)) {
+        for (step, state) in self.definition.workflow.steps.iter().zip(std::mem::take(&mut self.state.steps))
+        {
             if let Some(index) = definition.index(step.name.as_str())
                 && let Some(slot) = steps.get_mut(index.get())
             {
@@ -267,7 +268,8 @@ impl Run {
     /// The lanes of the steps that are open.
     pub(super) fn open_lanes(&self) -> impl Iterator<Item = (Spot, &Lane)> {
         self.open.iter().flat_map(|&step| {
-            let lanes = self.state.steps.get(step.get()).map(|step| step.lanes.as_slice()).unwrap_or_default();
+            let lanes =
+                self.state.steps.get(step.get()).map(|step| step.lanes.as_slice()).unwrap_or_default();
             (0..).zip(lanes).map(move |(lane, state)| (Spot { step, lane }, state))
         })
     }
@@ -288,6 +290,7 @@ impl Run {
 
     /// Whether something is with an executor.
     pub(in crate::workflow) fn is_under_way(&self) -> bool {
-        self.open_lanes().any(|(_, lane)| lane.state == LaneState::InFlight) || self.undo_in_flight().is_some()
+        self.open_lanes().any(|(_, lane)| lane.state == LaneState::InFlight)
+            || self.undo_in_flight().is_some()
     }
 }

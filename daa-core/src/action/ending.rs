@@ -1,0 +1,137 @@
+//! How an attempt ended, before that is durable.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use serde_json::Value;
+
+use super::authorized::{Authorized, Link};
+use super::executor::{Effect, ExecuteError, Executor, Outcome, Reconciled};
+use super::journal::{ActionEvent, ActionStatus};
+use super::request::{Action, ActionError, check_value};
+use super::treasury::{Refusal, TreasuryChange};
+use crate::amount::Money;
+use crate::clock::Timestamp;
+use crate::failure_text::{error_text, panic_text};
+
+/// What the treasury does when an action ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Settlement {
+    Spend(Money),
+    GiveBack,
+    Keep,
+}
+
+/// How an attempt ended: to be made durable.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    /// Where the action stood before.
+    pub(super) status: ActionStatus,
+    pub(super) event: ActionEvent,
+    pub(super) settlement: Settlement,
+}
+
+/// Why a call brought nothing of use.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// The executor failed.
+    Execute(ExecuteError),
+    /// The executor failed on the way, and then found out that nothing had taken effect.
+    NoEffect(ExecuteError),
+    /// It took effect, and its output is out of bounds.
+    Output(ActionError),
+}
+
+impl Ending {
+    pub(super) fn succeeded(status: ActionStatus, outcome: Outcome) -> Self {
+        let reserved = status.reservation.as_ref().and(status.action.max_cost());
+        let (settlement, overrun) = match (outcome.cost, reserved) {
+            (None, _) => (Settlement::GiveBack, None),
+            (Some(cost), None) => (Settlement::Keep, Some(cost)),
+            (Some(cost), Some(reserved)) => match cost.checked_sub(reserved) {
+                Ok(over) if !over.amount().is_zero() => (Settlement::Spend(reserved), Some(over)),
+                Ok(_) => (Settlement::Spend(cost), None),
+                Err(_) if cost.currency() == reserved.currency() => (Settlement::Spend(cost), None),
+                Err(_) => (Settlement::Spend(reserved), Some(cost)),
+            },
+        };
+        Self { status, event: ActionEvent::Succeeded { outcome, overrun }, settlement }
+    }
+
+    pub(super) fn failed(status: ActionStatus, error: String) -> Self {
+        Self { status, event: ActionEvent::Failed { error }, settlement: Settlement::GiveBack }
+    }
+
+    pub(super) fn uncertain(status: ActionStatus, error: String) -> Self {
+        Self { status, event: ActionEvent::Uncertain { error }, settlement: Settlement::Keep }
+    }
+
+    pub(super) const fn expired(status: ActionStatus) -> Self {
+        Self { status, event: ActionEvent::Expired, settlement: Settlement::GiveBack }
+    }
+
+    /// Ends the reservation of the action, in a change that is appended with the event.
+    pub(super) fn settle(&self, change: &mut dyn TreasuryChange, now: Timestamp) -> Result<(), Refusal> {
+        let Some(reservation) = &self.status.reservation else { return Ok(()) };
+        match self.settlement {
+            Settlement::Spend(cost) => change.settle(reservation, cost, now),
+            Settlement::GiveBack => change.release(reservation, now),
+            Settlement::Keep => Ok(()),
+        }
+    }
+
+    /// Whether there is money to be moved.
+    pub(super) const fn touches_money(&self) -> bool {
+        self.status.reservation.is_some() && !matches!(self.settlement, Settlement::Keep)
+    }
+}
+
+/// Calls the executor; the attempt is durable. Neither an error nor a panic of it leaves this function.
+pub(super) async fn call(
+    status: ActionStatus,
+    executor: &dyn Executor,
+    link: Option<Link>,
+) -> (Ending, Result<Outcome, CallError>) {
+    let authorized = Authorized {
+        action: status.action.clone(),
+        digest: status.digest,
+        ruleset: status.ruleset,
+        attempt: status.attempts,
+        link,
+    };
+    let caught = AssertUnwindSafe(executor.execute(&authorized)).catch_unwind().await;
+    let result = caught.unwrap_or_else(|panic| Err(ExecuteError::Panicked { message: panic_text(&*panic) }));
+    match result {
+        Ok(outcome) => match check_value("output", &outcome.output) {
+            Ok(()) => (Ending::succeeded(status, outcome.clone()), Ok(outcome)),
+            // The effect took place; only its description is too large to keep.
+            Err(error) => {
+                let kept = Outcome { output: Value::Null, cost: outcome.cost };
+                (Ending::succeeded(status, kept), Err(CallError::Output(error)))
+            }
+        },
+        Err(source) => {
+            let text = error_text(&source);
+            let ending = match source.effect() {
+                Effect::None => Ending::failed(status, text),
+                Effect::Unknown => Ending::uncertain(status, text),
+            };
+            (ending, Err(CallError::Execute(source)))
+        }
+    }
+}
+
+/// Reconciles; an executor that fails or panics at that does not know.
+pub(super) async fn ask(executor: &dyn Executor, action: &Action) -> Reconciled {
+    match AssertUnwindSafe(executor.reconcile(action)).catch_unwind().await {
+        Ok(Ok(reconciled)) => reconciled,
+        Ok(Err(error)) => {
+            tracing::warn!(action = %action.id(), error = %error_text(&error), "cannot reconcile");
+            Reconciled::Unknown
+        }
+        Err(panic) => {
+            tracing::warn!(action = %action.id(), panic = %panic_text(&*panic), "cannot reconcile");
+            Reconciled::Unknown
+        }
+    }
+}

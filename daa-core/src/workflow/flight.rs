@@ -1,0 +1,327 @@
+//! One task with its executor: within its time limit, and with its heart beating.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, select};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::parts::Parts;
+use super::run::{Run, StepError, Task, TaskResult, UndoResult};
+use crate::action::{
+    Action, ActionState, Attempt, CallError, Context, Effect, Endorsement, Ending, ExecuteError, Executor,
+    GateError, Link, Outcome, Pursued, Refusal,
+};
+use crate::failure_text::{error_text, panic_text};
+use crate::fault::{Reaction, Retry};
+
+/// What came back from an executor.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) task: Task,
+    pub(super) undo: bool,
+    /// The end of the action, to be made durable with the run's own events.
+    pub(super) ending: Option<Ending>,
+    pub(super) result: Verdict,
+    /// What the executor reported last, where that is worth keeping.
+    pub(super) progress: Option<Value>,
+    /// Keeps others away from the action until its end is durable.
+    pub(super) guard: Option<crate::action::FlightGuard>,
+}
+
+/// What a landing means for the run.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Task(TaskResult),
+    Undo(UndoResult),
+    /// The store or the books are not available: nothing is known, and nothing was changed.
+    Lost(GateError),
+}
+
+/// How a task is to be performed.
+pub(super) enum How {
+    /// Its attempt is durable.
+    Attempt(Attempt),
+    /// Wherever its action stands, it is brought to an end.
+    Pursue { action: Action, context: Context, endorsement: Option<Endorsement> },
+    /// The same, but nothing is attempted any more.
+    Settle { action: Action, context: Context },
+}
+
+/// A task on its way.
+pub(super) struct Flight {
+    pub(super) task: Task,
+    pub(super) beats: watch::Receiver<Option<Value>>,
+    pub(super) future: BoxFuture<'static, Landed>,
+}
+
+/// Hands a task to its executor.
+pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
+    let link = Link::new(run.progress(&task).cloned(), run.trace_of(&task));
+    let beats = link.beats.subscribe();
+    let now = parts.clock.now();
+    let (limit, silence) = (run.time_limit(&task, now), run.heartbeat(&task));
+    let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
+    let span = tracing::info_span!("workflow.step", run = %run.id(), task = %task);
+    let future = async move {
+        let action = match &how {
+            How::Pursue { action, .. } | How::Settle { action, .. } => Some(action.clone()),
+            How::Attempt(attempt) => Some(attempt.action().clone()),
+        };
+        let settle = matches!(how, How::Settle { .. });
+        let pursued = match how {
+            How::Attempt(attempt) => attempt.perform(&parts.executors, link).map(Ok).boxed(),
+            How::Pursue { action, context, endorsement } => {
+                let (parts, settle) = (parts.clone(), false);
+                async move {
+                    let endorsement = endorsement.as_ref();
+                    parts.gate.pursue(&action, &context, endorsement, &parts.executors, settle, link).await
+                }
+                .boxed()
+            }
+            How::Settle { action, context } => {
+                let parts = parts.clone();
+                async move { parts.gate.pursue(&action, &context, None, &parts.executors, true, link).await }
+                    .boxed()
+            }
+        };
+        let mut listen = listen;
+        let landed = match timed(&parts, pursued, limit, silence, &mut listen).await {
+            Ok(pursued) => landed(own, pursued, action.as_ref(), !settle),
+            Err(late) => find_out(&parts, own, action, late).await,
+        };
+        let progress = listen.borrow().clone();
+        Landed { progress, ..landed }
+    };
+    Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
+}
+
+/// Hands the undoing of a task to its executor.
+pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
+    let link = Link::new(None, run.trace_of(&task));
+    let beats = link.beats.subscribe();
+    let context = run.undo_context(&task);
+    let (parts, own, id) = (parts.clone(), task.clone(), run.id().clone());
+    let said = run.undo_action(&task);
+    let span = tracing::info_span!("workflow.undo", run = %id, task = %task);
+    let future = async move {
+        let undo = |result| Landed {
+            task: own.clone(),
+            undo: true,
+            ending: None,
+            result: Verdict::Undo(result),
+            progress: None,
+            guard: None,
+        };
+        let action = match said {
+            Some(action) => action.map(Some),
+            None => match compensation(&parts, &own, &id).await {
+                Ok(action) => action,
+                Err(error) => return Landed { result: Verdict::Lost(error), ..undo(UndoResult::Impossible) },
+            },
+        };
+        let action = match action {
+            Ok(Some(action)) => action,
+            Ok(None) => return undo(UndoResult::Impossible),
+            Err(error) => return undo(UndoResult::Failed { error, retryable: false }),
+        };
+        match parts.gate.pursue(&action, &context, None, &parts.executors, false, link).await {
+            Ok(pursued) => undone(own, pursued),
+            Err(error) => Landed { result: undo_error(error), ..undo(UndoResult::Impossible) },
+        }
+    };
+    Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
+}
+
+/// The action that undoes a task in the eyes of its executor.
+async fn compensation(
+    parts: &Parts,
+    task: &Task,
+    run: &crate::id::RunId,
+) -> Result<Result<Option<Action>, StepError>, GateError> {
+    let status = match task.action_id(run) {
+        Ok(id) => parts.gate.status(&id).await?,
+        Err(_) => None,
+    };
+    // What is no action, such as another run, has no executor that could undo it.
+    let Some(status) = status else { return Ok(Ok(None)) };
+    let ActionState::Succeeded(outcome) = &status.state else { return Ok(Ok(None)) };
+    let ask = || parts.executors.compensation(&status.action, outcome);
+    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask));
+    let action = match asked {
+        Ok(None) => return Ok(Ok(None)),
+        Ok(Some(action)) => action,
+        Err(panic) => return Ok(Err(StepError::Executor(panic_text(&*panic)))),
+    };
+    let renamed = task.undo_id(run).and_then(|id| action.renamed(id, status.action.actor().clone()));
+    Ok(renamed.map(Some).map_err(|error| StepError::OutOfBounds(error_text(&error))))
+}
+
+/// Why an executor is no longer waited for.
+enum Late {
+    Limit(Duration),
+    Silence(Duration),
+}
+
+/// Waits for an executor as long as it may take, and as long as it gives signs of life.
+async fn timed<T>(
+    parts: &Parts,
+    future: BoxFuture<'_, T>,
+    limit: Option<Duration>,
+    silence: Option<Duration>,
+    beats: &mut watch::Receiver<Option<Value>>,
+) -> Result<T, Late> {
+    if limit.is_none() && silence.is_none() {
+        return Ok(future.await);
+    }
+    let deadline = limit.map(|limit| (parts.clock.now() + limit, limit));
+    let mut future = future;
+    loop {
+        let quiet = silence.map(|silence| (parts.clock.now() + silence, silence));
+        let next = match (deadline, quiet) {
+            (Some((at, limit)), Some((until, _))) if at <= until => (at, Late::Limit(limit)),
+            (_, Some((until, silence))) => (until, Late::Silence(silence)),
+            (Some((at, limit)), None) => (at, Late::Limit(limit)),
+            (None, None) => return Ok(future.await),
+        };
+        let beat = async {
+            if silence.is_none() || beats.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let wait = select(std::pin::pin!(beat), parts.clock.sleep_until(next.0));
+        match select(future, wait).await {
+            Either::Left((done, _)) => return Ok(done),
+            Either::Right((Either::Left(_), rest)) => future = rest,
+            Either::Right((Either::Right(_), _)) => return Err(next.1),
+        }
+    }
+}
+
+/// Finds out what became of an action whose executor took too long.
+async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late) -> Landed {
+    let why = match late {
+        Late::Limit(limit) => ExecuteError::TimedOut { limit },
+        Late::Silence(limit) => ExecuteError::interrupted(format!("no sign of life for {limit:?}")),
+    };
+    let text = error_text(&why);
+    let unknown = |task| bare(task, Verdict::Task(TaskResult::Unknown(text.clone())));
+    let Some(action) = action else { return unknown(task) };
+    let settle =
+        parts.gate.pursue(&action, &Context::new(), None, &parts.executors, true, Link::default()).await;
+    match settle {
+        Ok(Pursued::Ended { ending, result: Err(_), flight }) => {
+            let error = StepError::Executor(text);
+            let result = Verdict::Task(TaskResult::Failed { error, retryable: true, after: None });
+            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, result) }
+        }
+        settled => {
+            let landed = landed(task, settled, Some(&action), false);
+            match landed.result {
+                Verdict::Task(TaskResult::Unknown(_)) => unknown(landed.task),
+                _ => landed,
+            }
+        }
+    }
+}
+
+const fn bare(task: Task, result: Verdict) -> Landed {
+    Landed { task, undo: false, ending: None, result, progress: None, guard: None }
+}
+
+fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Action>, again: bool) -> Landed {
+    match pursued {
+        Ok(Pursued::Ended { ending, result, flight }) => {
+            let result = match result {
+                Ok(Outcome { output, .. }) => TaskResult::Succeeded(output),
+                Err(CallError::Output(error)) => TaskResult::Spoilt(StepError::OutOfBounds(error_text(&error))),
+                Err(CallError::Execute(error)) if error.effect() == Effect::Unknown => {
+                    TaskResult::Unknown(error_text(&error))
+                }
+                Err(CallError::Execute(error) | CallError::NoEffect(error)) => failed(&error, again),
+            };
+            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, Verdict::Task(result)) }
+        }
+        Ok(Pursued::Before(outcome)) => {
+            bare(task, Verdict::Task(TaskResult::Replayed(outcome.output)))
+        }
+        Ok(Pursued::FailedBefore(error)) => {
+            let error = StepError::Executor(error);
+            bare(task, Verdict::Task(TaskResult::Failed { error, retryable: false, after: None }))
+        }
+        Err(error) => bare(task, task_error(error, action)),
+    }
+}
+
+fn failed(error: &ExecuteError, again: bool) -> TaskResult {
+    let after = match error.retry() {
+        Retry::After(span) => Some(span),
+        Retry::Never | Retry::Now | Retry::Later => None,
+    };
+    // A panic may have been the input's doing or the moment's; an executor that was never there will not come.
+    let retryable = again && error.retry() != Retry::Never;
+    TaskResult::Failed { error: StepError::Executor(error_text(error)), retryable, after }
+}
+
+fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
+    let no = |error, retryable| Verdict::Task(TaskResult::Failed { error, retryable, after: None });
+    match error {
+        GateError::Denied { reason, rules } => no(StepError::Denied { reason, rules }, false),
+        GateError::Escalated { reason, rules, ruleset } => match action {
+            Some(action) => {
+                Verdict::Task(TaskResult::Asked { subject: action.digest(), ruleset, reason })
+            }
+            None => no(StepError::Denied { reason, rules }, false),
+        },
+        GateError::Refused(refusal) => refused(refusal),
+        GateError::Invalid(error) => no(StepError::OutOfBounds(error_text(&error)), false),
+        // Nothing was ever attempted.
+        GateError::Unknown { .. } => no(StepError::Executor("it was never begun".to_owned()), false),
+        error @ (GateError::Append(_)
+        | GateError::Read(_)
+        | GateError::Treasury(_)
+        | GateError::Journal(_)
+        | GateError::Contended { .. }) => Verdict::Lost(error),
+        // Another call performs it, or its executor cannot tell.
+        error => Verdict::Task(TaskResult::Unknown(error_text(&error))),
+    }
+}
+
+/// A budget may have room again in its next period.
+pub(super) fn refused(refusal: Refusal) -> Verdict {
+    let retryable = refusal.retry() != Retry::Never;
+    let error = StepError::Refused(refusal);
+    Verdict::Task(TaskResult::Failed { error, retryable, after: None })
+}
+
+fn undone(task: Task, pursued: Pursued) -> Landed {
+    let landed = landed(task, Ok(pursued), None, true);
+    let result = match landed.result {
+        Verdict::Task(TaskResult::Succeeded(_) | TaskResult::Replayed(_) | TaskResult::Spoilt(_)) => {
+            Verdict::Undo(UndoResult::Done)
+        }
+        Verdict::Task(TaskResult::Failed { error, retryable, .. }) => {
+            Verdict::Undo(UndoResult::Failed { error, retryable })
+        }
+        Verdict::Task(TaskResult::Unknown(error)) => {
+            Verdict::Undo(UndoResult::Failed { error: StepError::Uncertain(error), retryable: true })
+        }
+        other => other,
+    };
+    Landed { undo: true, result, ..landed }
+}
+
+/// What rules and budgets do not let through now, they may let through later; and an undo has to succeed one day.
+fn undo_error(error: GateError) -> Verdict {
+    match task_error(error, None) {
+        Verdict::Task(TaskResult::Failed { error, .. }) => {
+            Verdict::Undo(UndoResult::Failed { error, retryable: true })
+        }
+        Verdict::Task(TaskResult::Unknown(error)) => {
+            Verdict::Undo(UndoResult::Failed { error: StepError::Uncertain(error), retryable: true })
+        }
+        Verdict::Task(_) => Verdict::Undo(UndoResult::Done),
+        other => other,
+    }
+}

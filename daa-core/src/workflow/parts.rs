@@ -1,0 +1,20 @@
+//! What runs are performed with.
+
+use std::sync::Arc;
+
+use super::library::Library;
+use super::metrics::Counters;
+use crate::action::{Executors, Gate};
+use crate::clock::Clock;
+use crate::event::EventStore;
+
+/// What runs are performed with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    pub(super) store: Arc<dyn EventStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) gate: Gate,
+    pub(super) executors: Executors,
+    pub(super) library: Arc<Library>,
+    pub(super) counters: Arc<Counters>,
+}
