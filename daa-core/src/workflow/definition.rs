@@ -1,12 +1,21 @@
 //! A workflow as data.
 
+mod check;
 mod compiled;
 mod condition;
+mod fit;
+mod graph;
+mod infer;
+mod place;
+mod problem;
 mod schema;
 mod step;
+mod step_form;
 mod template;
+mod template_check;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +28,9 @@ use crate::id::{StepName, WorkflowName};
 
 pub(super) use compiled::{Compiled, CompiledStep, StepIndex};
 pub use condition::Condition;
+pub use place::Place;
+use problem::Problems;
+pub use problem::{Cause, DefinitionErrors, Problem};
 pub use schema::{Field, Mismatch, Type};
 pub use step::{
     ActionStep, ApprovalStep, ChildStep, Each, Limit, OnFailure, Rate, Repeat, Retry, SignalStep, Step,
@@ -187,6 +199,23 @@ impl Workflow {
     #[must_use]
     pub fn step(&self, name: &StepName) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == *name)
+    }
+
+    /// Checks that it can work: that names are unique, references lead somewhere, types fit, no step waits for itself,
+    /// and everything is within bounds.
+    ///
+    /// What is `any` fits everywhere, and is checked when a run has the value.
+    ///
+    /// # Errors
+    /// [`DefinitionErrors`]: everything that is wrong, each with its place.
+    pub fn check(&self) -> Result<(), DefinitionErrors> {
+        check::check(self)
+    }
+
+    /// Checks it, and makes it ready to run.
+    pub(in crate::workflow) fn compile(self) -> Result<Arc<Compiled>, DefinitionErrors> {
+        self.check()?;
+        Ok(Compiled::link(self))
     }
 
     /// The digest that runs are pinned to: of every field, independent of how the definition was written down.
