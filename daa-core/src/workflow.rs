@@ -4,7 +4,7 @@ mod definition;
 mod duration_text;
 
 pub use definition::{
-    ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Limit, Mismatch,
-    OnFailure, Place, Problem, Rate, Repeat, Retry, SignalStep, Step, StepKind, Template, Type, Undo,
-    Variable, Workflow,
+    ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Flaw, Limit,
+    Mismatch, OnFailure, Place, Problem, Rate, Repeat, Retry, SignalStep, Step, StepKind, Template, Type,
+    Undo, Variable, Workflow,
 };

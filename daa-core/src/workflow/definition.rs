@@ -8,11 +8,14 @@ mod graph;
 mod infer;
 mod place;
 mod problem;
+mod read;
 mod schema;
 mod step;
 mod step_form;
 mod template;
 mod template_check;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +34,7 @@ pub use condition::Condition;
 pub use place::Place;
 use problem::Problems;
 pub use problem::{Cause, DefinitionErrors, Problem};
+pub use read::{Flaw, Position, ReadErrors, ReadProblem};
 pub use schema::{Field, Mismatch, Type};
 pub use step::{
     ActionStep, ApprovalStep, ChildStep, Each, Limit, OnFailure, Rate, Repeat, Retry, SignalStep, Step,

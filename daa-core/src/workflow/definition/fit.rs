@@ -73,9 +73,9 @@ mod tests {
     use super::super::Field;
     use super::*;
 
-    fn types(any: bool) -> impl Strategy<Value = Type> {
+    fn types(with_any: bool) -> impl Strategy<Value = Type> {
         let leaves = prop_oneof![
-            Just(if any { Type::Any } else { Type::Bool }),
+            Just(if with_any { Type::Any } else { Type::Bool }),
             Just(Type::Bool),
             Just(Type::Integer),
             Just(Type::Number),
