@@ -33,4 +33,5 @@ pub mod plugin;
 pub mod resilience;
 pub mod seed;
 pub mod shutdown;
+pub mod suggest;
 pub mod workflow;

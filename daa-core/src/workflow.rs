@@ -8,8 +8,9 @@ pub mod schedule;
 mod trace;
 
 pub use definition::{
-    ActionStep, ApprovalStep, ChildStep, Condition, Each, Field, Limit, Mismatch, OnFailure, Rate, Repeat,
-    Retry, SignalStep, Step, StepKind, Template, Type, Undo, Variable, Workflow,
+    ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Flaw, Limit,
+    Mismatch, OnFailure, Place, Problem, Rate, Repeat, Retry, SignalStep, Step, StepKind, Template, Type,
+    Undo, Variable, Workflow,
 };
 pub use run::{
     Answer, Approval, ApprovalRequest, Cause, ChildResult, Claim, Parent, Refused, Request, RunEvent,

@@ -123,7 +123,6 @@ mod limits;
 mod pattern;
 mod ruleset;
 mod schema;
-mod suggest;
 
 pub use engine::RulesEngine;
 pub use error::{Location, Problem, RulesetError};

@@ -1,12 +1,24 @@
 //! A workflow as data.
 
+mod check;
 mod compiled;
 mod condition;
+mod fit;
+mod graph;
+mod infer;
+mod place;
+mod problem;
+mod read;
 mod schema;
 mod step;
+mod step_form;
 mod template;
+mod template_check;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +31,10 @@ use crate::id::{StepName, WorkflowName};
 
 pub(super) use compiled::{Compiled, StepIndex};
 pub use condition::Condition;
+pub use place::Place;
+use problem::Problems;
+pub use problem::{Cause, DefinitionErrors, Problem};
+pub use read::{Flaw, Position, ReadErrors, ReadProblem};
 pub use schema::{Field, Mismatch, Type};
 pub use step::{
     ActionStep, ApprovalStep, ChildStep, Each, Limit, OnFailure, Rate, Repeat, Retry, SignalStep, Step,
@@ -187,6 +203,23 @@ impl Workflow {
     #[must_use]
     pub fn step(&self, name: &StepName) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == *name)
+    }
+
+    /// Checks that it can work: that names are unique, references lead somewhere, types fit, no step waits for itself,
+    /// and everything is within bounds.
+    ///
+    /// What is `any` fits everywhere, and is checked when a run has the value.
+    ///
+    /// # Errors
+    /// [`DefinitionErrors`]: everything that is wrong, each with its place.
+    pub fn check(&self) -> Result<(), DefinitionErrors> {
+        check::check(self)
+    }
+
+    /// Checks it, and makes it ready to run.
+    pub(in crate::workflow) fn compile(self) -> Result<Arc<Compiled>, DefinitionErrors> {
+        self.check()?;
+        Ok(Compiled::link(self))
     }
 
     /// The digest that runs are pinned to: of every field, independent of how the definition was written down.

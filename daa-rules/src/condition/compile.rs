@@ -6,6 +6,7 @@ use cel::common::ast::{
     CallExpr, ComprehensionExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
 use cel::parser::{ParseErrors, Parser};
+use daa_core::suggest::nearest;
 
 use super::ConditionError;
 use super::decimal::Decimal;
@@ -13,7 +14,6 @@ use super::expression::{ActionField, Declared, Expression, Fold, Function, Opera
 use crate::error::Problem;
 use crate::limits::Limits;
 use crate::schema::{AttributeType, Schema};
-use crate::suggest::nearest;
 
 type Compiled = Result<Expression, ConditionError>;
 

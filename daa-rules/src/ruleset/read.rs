@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use daa_core::id::RuleId;
+use daa_core::suggest::nearest;
 
 use super::{Effect, Rule, Ruleset};
 use crate::condition::Condition;
@@ -11,7 +12,6 @@ use crate::error::{Location, Problem};
 use crate::limits::Limits;
 use crate::pattern::KindPattern;
 use crate::schema::{AttributeType, Schema};
-use crate::suggest::nearest;
 
 const TOP: [&str; 5] = ["name", "version", "context", "params", "rule"];
 const RULE: [&str; 6] = ["id", "on", "when", "effect", "reason", "priority"];

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Path, Step, StepKind, Undo, Workflow};
+use super::{Node, Path, Step, StepKind, Workflow};
 use crate::digest::Digest;
 use crate::id::StepName;
+
+/// What references begin with when they lead to no step.
+pub(super) const RESERVED: [&str; 6] = ["input", "vars", "run", "item", "index", "last"];
 
 /// The place of a step in its definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,8 +76,7 @@ impl Compiled {
 pub(super) fn dependencies(step: &Step) -> Vec<String> {
     let mut names: Vec<String> = step.after.iter().map(ToString::to_string).collect();
     references(step, &mut |path| {
-        let own = matches!(path.root.as_str(), "input" | "vars" | "run" | "item" | "index" | "last");
-        if !own {
+        if !RESERVED.contains(&path.root.as_str()) {
             names.push(path.root.clone());
         }
     });
@@ -83,7 +85,7 @@ pub(super) fn dependencies(step: &Step) -> Vec<String> {
 
 /// All references of a step, but for those of its undo, which may refer to the step itself.
 pub(super) fn references(step: &Step, visit: &mut dyn FnMut(&Path)) {
-    let mut node = |node: &super::Node| node.references(visit);
+    let mut node = |node: &Node| node.references(visit);
     match &step.kind {
         StepKind::Action(action) => {
             node(action.with.node());
@@ -98,12 +100,4 @@ pub(super) fn references(step: &Step, visit: &mut dyn FnMut(&Path)) {
     step.when.iter().for_each(|when| when.nodes(&mut node));
     step.repeat.iter().for_each(|repeat| repeat.until.nodes(&mut node));
     step.limit.iter().for_each(|limit| node(limit.key.node()));
-}
-
-/// The references of a step's undo.
-pub(super) fn undo_references(step: &Step, visit: &mut dyn FnMut(&Path)) {
-    if let Undo::Action { with, max_cost, .. } = &step.undo {
-        with.node().references(visit);
-        max_cost.iter().for_each(|cost| cost.node().references(visit));
-    }
 }

@@ -1,8 +1,9 @@
 //! Types of inputs and outputs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::Error as _;
+use serde::de::{self, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -10,7 +11,8 @@ use serde_json::{Map, Value};
 ///
 /// Written as JSON or YAML: `any`, `bool`, `integer`, `number`, `string`; with a question mark for what may be null,
 /// `string?`; a list as `[string]`; an object by its fields, `{ sku: string, "note?": string }`, where a question
-/// mark behind the name says that the field may be missing. An object may have fields that its type does not name.
+/// mark behind the name says that the field may be missing. A list or an object that may be null is written in a
+/// question mark, `{ "?": [string] }`. An object may have fields that its type does not name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Type {
@@ -131,8 +133,8 @@ impl Type {
                 Value::Object(fields.iter().map(field).collect::<Map<_, _>>())
             }
             Self::Optional(of) => match of.to_value() {
-                Value::String(name) => Value::String(format!("{name}?")),
-                other => serde_json::json!({ "optional?": other }),
+                Value::String(name) if !name.ends_with('?') => Value::String(format!("{name}?")),
+                other => serde_json::json!({ "?": other }),
             },
             Self::Any => "any".into(),
             Self::Bool => "bool".into(),
@@ -142,40 +144,20 @@ impl Type {
         }
     }
 
-    fn from_value(value: &Value) -> Result<Self, String> {
-        match value {
-            Value::String(name) => match name.as_str() {
-                "any" => Ok(Self::Any),
-                "bool" => Ok(Self::Bool),
-                "integer" => Ok(Self::Integer),
-                "number" => Ok(Self::Number),
-                "string" => Ok(Self::String),
-                other => match other.strip_suffix('?') {
-                    Some(of) if !of.ends_with('?') => {
-                        Self::from_value(&Value::String(of.to_owned())).map(Self::optional)
-                    }
-                    _ => Err(format!(
-                        "{other:?} is no type; there are any, bool, integer, number, string, lists as [type] and \
-                         objects as {{ field: type }}"
-                    )),
-                },
-            },
-            Value::Array(items) => match items.as_slice() {
-                [of] => Self::from_value(of).map(Self::list),
-                _ => Err(format!("a list type has one item type, this one has {}", items.len())),
-            },
-            Value::Object(map) => {
-                let fields: Result<Vec<_>, String> =
-                    map.iter().map(|(name, of)| Ok((name.clone(), Self::from_value(of)?))).collect();
-                fields.map(Self::object)
-            }
-            other => Err(format!("{other} is no type")),
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "any" => Some(Self::Any),
+            "bool" => Some(Self::Bool),
+            "integer" => Some(Self::Integer),
+            "number" => Some(Self::Number),
+            "string" => Some(Self::String),
+            _ => None,
         }
     }
 }
 
-impl std::fmt::Display for Type {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_value() {
             Value::String(name) => f.write_str(&name),
             other => write!(f, "{other}"),
@@ -191,6 +173,57 @@ impl Serialize for Type {
 
 impl<'de> Deserialize<'de> for Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
+        deserializer.deserialize_any(Form)
+    }
+}
+
+/// Reads a type from the form that it is written in.
+struct Form;
+
+impl<'de> Visitor<'de> for Form {
+    type Value = Type;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a type: any, bool, integer, number, string, a list as [type], an object as { field: type }",
+        )
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Type, E> {
+        let of = name.strip_suffix('?');
+        let found = Type::named(of.unwrap_or(name));
+        let found = found.ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))?;
+        Ok(if of.is_some() { Type::optional(found) } else { found })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Type, A::Error> {
+        let one = "a list type with one item type";
+        let of = items.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &one))?;
+        match items.next_element::<de::IgnoredAny>()? {
+            None => Ok(Type::list(of)),
+            Some(_) => Err(de::Error::invalid_length(2, &one)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Type, A::Error> {
+        let mut fields = BTreeMap::new();
+        let mut whole = None;
+        while let Some(key) = map.next_key::<String>()? {
+            let (name, optional) = match key.strip_suffix('?') {
+                Some(name) => (name.to_owned(), true),
+                None => (key, false),
+            };
+            let of = map.next_value()?;
+            if name.is_empty() && optional {
+                whole = Some(of);
+            } else if fields.insert(name.clone(), Field { of, optional }).is_some() {
+                return Err(de::Error::custom(format!("field {name:?} is there twice")));
+            }
+        }
+        match whole {
+            None => Ok(Type::Object(fields)),
+            Some(of) if fields.is_empty() => Ok(Type::optional(of)),
+            Some(_) => Err(de::Error::custom("a type in a question mark has no fields beside it")),
+        }
     }
 }

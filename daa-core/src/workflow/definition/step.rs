@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::super::duration_text;
 use super::condition::Condition;
 use super::schema::Type;
+use super::step_form::StepForm;
 use super::template::Template;
 use crate::id::{ActionKind, AgentId, SignalName, StepName, WorkflowName};
 
 /// A step: what is done, on what it depends, and what happens when it fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "StepForm")]
 #[non_exhaustive]
 pub struct Step {
     /// Its name, unique in the workflow: lower-case letters, digits, `_` and `-`.
@@ -22,40 +24,37 @@ pub struct Step {
     #[serde(flatten)]
     pub kind: StepKind,
     /// The steps that must be settled first, beside those that its templates refer to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<StepName>,
     /// The step is skipped unless this holds; its output is null then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Condition>,
     /// Does the step once for every item of a list; its output is the list of outputs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub each: Option<Each>,
     /// Does the step again and again; its output is that of the last time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
     /// What one doing of the step yields.
-    #[serde(default)]
     pub gives: Type,
     /// How often and when it is tried again after a failure without effect.
-    #[serde(default)]
     pub retry: Retry,
     /// How long one try may take.
-    #[serde(default, with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
     pub try_timeout: Option<Duration>,
     /// The longest silence of an executor that reports progress.
-    #[serde(default, with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Duration>,
     /// How long the step may take in all, from its first try.
-    #[serde(default, with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
     /// How it is undone.
-    #[serde(default, skip_serializing_if = "Undo::is_unsaid")]
+    #[serde(skip_serializing_if = "Undo::is_unsaid")]
     pub undo: Undo,
     /// What its failure means for the run.
-    #[serde(default)]
     pub on_failure: OnFailure,
     /// How many there may be at a time, or in a span of time, for a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
 }
 
@@ -230,7 +229,7 @@ impl Retry {
 
 /// How an action that took effect is undone when the run fails later.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Undo {
     /// Nothing is said: the executor's own [`compensation`](crate::action::Executor::compensation), if it has one.

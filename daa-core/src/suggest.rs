@@ -1,7 +1,8 @@
 //! "Did you mean": the nearest known name.
 
 /// The nearest name that begins like `found`, or is at most a third of its length away from it.
-pub(crate) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+#[must_use]
+pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let found: Vec<char> = found.chars().take(64).flat_map(char::to_lowercase).collect();
     let near = known.into_iter().filter_map(|name| {
         let chars: Vec<char> = name.chars().take(64).flat_map(char::to_lowercase).collect();
