@@ -1,7 +1,15 @@
 //! Workflows that survive anything: durable, compensated, governed by the gate.
 
 mod definition;
+mod drive;
 mod duration_text;
+mod error;
+mod flight;
+mod library;
+mod limits;
+mod load;
+mod metrics;
+mod parts;
 mod run;
 #[cfg(feature = "schedule")]
 pub mod schedule;
@@ -12,8 +20,10 @@ pub use definition::{
     Mismatch, OnFailure, Place, Problem, Rate, Repeat, Retry, SignalStep, Step, StepKind, Template, Type,
     Undo, Variable, Workflow,
 };
+pub use error::WorkflowError;
+pub use metrics::WorkflowMetrics;
 pub use run::{
-    Answer, Approval, ApprovalRequest, Cause, ChildResult, Claim, Parent, Refused, Request, RunEvent,
+    Answer, Approval, ApprovalRequest, ChildResult, Claim, FailureCause, Parent, Refused, Request, RunEvent,
     RunOutcome, RunStarted, RunState, RunView, Snapshot, StepError, StepStatus, StepView, Task, Undone, Wait,
 };
 pub use trace::{

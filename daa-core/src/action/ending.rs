@@ -80,6 +80,11 @@ impl Ending {
         }
     }
 
+    /// The action that ended.
+    pub(crate) const fn action(&self) -> &Action {
+        &self.status.action
+    }
+
     /// Whether there is money to be moved.
     pub(super) const fn touches_money(&self) -> bool {
         self.status.reservation.is_some() && !matches!(self.settlement, Settlement::Keep)

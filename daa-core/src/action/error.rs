@@ -94,7 +94,7 @@ pub enum GateError {
 }
 
 impl GateError {
-    pub(super) fn withheld(verdict: Verdict) -> Self {
+    pub(crate) fn withheld(verdict: Verdict) -> Self {
         let rules = verdict.rules;
         match verdict.decision {
             Decision::Escalate { reason } => Self::Escalated { reason, rules, ruleset: verdict.ruleset },

@@ -288,6 +288,7 @@ impl Gate {
             Err(error) => {
                 self.close(ending).await?;
                 Err(match error {
+                    CallError::NoEffect(source) => GateError::Failed(source),
                     CallError::Output(error) => error.into(),
                     CallError::Execute(source) if source.effect() == Effect::None => {
                         GateError::Failed(source)

@@ -65,7 +65,8 @@ impl Attempt {
     /// Calls the executor, and asks it what came of it where its failure does not tell. A dropped call leaves the attempt without an outcome, to be reconciled.
     pub(crate) async fn perform(self, executor: &dyn Executor, link: Link) -> Pursued {
         let (mut ending, mut result) = call(self.status, executor, Some(link)).await;
-        let uncertain = matches!(&result, Err(CallError::Execute(error)) if error.effect() == Effect::Unknown);
+        let uncertain =
+            matches!(&result, Err(CallError::Execute(error)) if error.effect() == Effect::Unknown);
         if uncertain {
             match ask(executor, &ending.status.action).await {
                 Reconciled::Completed(outcome) => {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::parts::Parts;
 use super::run::{Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
-    Action, ActionState, Attempt, CallError, Context, Effect, Endorsement, Ending, ExecuteError, Executor,
+    Action, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError, Executor,
     GateError, Link, Outcome, Pursued, Refusal,
 };
 use crate::failure_text::{error_text, panic_text};
@@ -190,7 +190,8 @@ async fn timed<T>(
                 std::future::pending::<()>().await;
             }
         };
-        let wait = select(std::pin::pin!(beat), parts.clock.sleep_until(next.0));
+        let beat = std::pin::pin!(beat);
+        let wait = select(beat, parts.clock.sleep_until(next.0));
         match select(future, wait).await {
             Either::Left((done, _)) => return Ok(done),
             Either::Right((Either::Left(_), rest)) => future = rest,
@@ -235,7 +236,9 @@ fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Actio
         Ok(Pursued::Ended { ending, result, flight }) => {
             let result = match result {
                 Ok(Outcome { output, .. }) => TaskResult::Succeeded(output),
-                Err(CallError::Output(error)) => TaskResult::Spoilt(StepError::OutOfBounds(error_text(&error))),
+                Err(CallError::Output(error)) => {
+                    TaskResult::Spoilt(StepError::OutOfBounds(error_text(&error)))
+                }
                 Err(CallError::Execute(error)) if error.effect() == Effect::Unknown => {
                     TaskResult::Unknown(error_text(&error))
                 }
@@ -243,9 +246,7 @@ fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Actio
             };
             Landed { ending: Some(ending), guard: Some(flight), ..bare(task, Verdict::Task(result)) }
         }
-        Ok(Pursued::Before(outcome)) => {
-            bare(task, Verdict::Task(TaskResult::Replayed(outcome.output)))
-        }
+        Ok(Pursued::Before(outcome)) => bare(task, Verdict::Task(TaskResult::Replayed(outcome.output))),
         Ok(Pursued::FailedBefore(error)) => {
             let error = StepError::Executor(error);
             bare(task, Verdict::Task(TaskResult::Failed { error, retryable: false, after: None }))
@@ -269,9 +270,7 @@ fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
     match error {
         GateError::Denied { reason, rules } => no(StepError::Denied { reason, rules }, false),
         GateError::Escalated { reason, rules, ruleset } => match action {
-            Some(action) => {
-                Verdict::Task(TaskResult::Asked { subject: action.digest(), ruleset, reason })
-            }
+            Some(action) => Verdict::Task(TaskResult::Asked { subject: action.digest(), ruleset, reason }),
             None => no(StepError::Denied { reason, rules }, false),
         },
         GateError::Refused(refusal) => refused(refusal),
@@ -286,6 +285,11 @@ fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
         // Another call performs it, or its executor cannot tell.
         error => Verdict::Task(TaskResult::Unknown(error_text(&error))),
     }
+}
+
+/// What it means for a task that the rules did not let its action through.
+pub(super) fn withheld(task: &Task, error: GateError, action: &Action) -> Landed {
+    bare(task.clone(), task_error(error, Some(action)))
 }
 
 /// A budget may have room again in its next period.

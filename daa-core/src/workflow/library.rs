@@ -44,8 +44,7 @@ impl Library {
         now: Timestamp,
     ) -> Result<(), WorkflowError> {
         let event = NewEvent::json(registered(), now, &compiled.workflow)?;
-        let batch =
-            Batch::new().with_event(stream_of(compiled.digest), ExpectedVersion::NO_STREAM, event);
+        let batch = Batch::new().with_event(stream_of(compiled.digest), ExpectedVersion::NO_STREAM, event);
         match store.append(batch).await {
             // It was registered before.
             Ok(_) | Err(AppendError::Conflict { .. }) => {}

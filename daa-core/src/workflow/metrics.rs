@@ -22,7 +22,7 @@ impl Counter {
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($(#[doc = $doc:literal] $name:ident,)*) => {
         /// The numbers as they grow.
         #[derive(Debug, Default)]
         pub(super) struct Counters {
@@ -33,7 +33,7 @@ macro_rules! counters {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct WorkflowMetrics {
-            $($(#[$doc])* pub $name: u64,)*
+            $(#[doc = $doc] pub $name: u64,)*
         }
 
         impl Counters {
@@ -46,7 +46,7 @@ macro_rules! counters {
         impl fmt::Display for WorkflowMetrics {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 $(
-                    let help = concat!($($doc,)*).trim();
+                    let help = $doc.trim();
                     writeln!(f, "# HELP daa_workflow_{0}_total {help}", stringify!($name))?;
                     writeln!(f, "# TYPE daa_workflow_{0}_total counter", stringify!($name))?;
                     writeln!(f, "daa_workflow_{0}_total {1}", stringify!($name), self.$name)?;

@@ -19,7 +19,7 @@ pub use event::{
     Wait,
 };
 pub(super) use event::{STREAM_PREFIX, stream_of};
-pub use failure::{Cause, StepError};
+pub use failure::{FailureCause, StepError};
 pub use request::{Answer, Refused, Request};
 pub(super) use result::{TaskResult, UndoResult};
 pub use snapshot::Snapshot;

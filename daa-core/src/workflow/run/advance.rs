@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::event::{Approval, RunEvent, RunOutcome, Task, Wait};
-use super::failure::{Cause, StepError};
+use super::failure::{FailureCause, StepError};
 use super::scope::RunScope;
 use super::snapshot::{Admission, Lane, LaneState, Phase};
 use super::state::{Effect, Limits, Recorder, Room, Run, Spot};
@@ -13,7 +13,7 @@ use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::failure_text::error_text;
-use crate::id::{ActionId, ActionKind, AgentId, LimitKey, RunId};
+use crate::id::{ActionId, ActionKind, AgentId, LimitKey, RunId, WorkflowName};
 use crate::workflow::definition::{Limit, OnFailure, StepIndex, StepKind};
 
 /// The most items of a step over a list.
@@ -51,7 +51,7 @@ impl Run {
         }
         let deadline = self.deadline();
         if let Some(deadline) = deadline.filter(|&deadline| deadline <= now) {
-            return self.fail(Cause::Deadline { deadline }, now, out);
+            return self.fail(FailureCause::Deadline { deadline }, now, out);
         }
         if let Some(cause) = self.failure() {
             return self.fail(cause, now, out);
@@ -80,11 +80,11 @@ impl Run {
     }
 
     /// The failure of a step that fails the run.
-    fn failure(&self) -> Option<Cause> {
+    fn failure(&self) -> Option<FailureCause> {
         self.open_lanes().find_map(|(spot, lane)| {
             let LaneState::Failed { error } = &lane.state else { return None };
             let (step, _) = self.step(spot.step)?;
-            let cause = Cause::Step { task: self.task(spot)?, error: error.clone() };
+            let cause = FailureCause::Step { task: self.task(spot)?, error: error.clone() };
             (step.on_failure == OnFailure::Fail).then_some(cause)
         })
     }
@@ -124,7 +124,7 @@ impl Run {
                 false
             }
             Err(error) => {
-                self.fail(Cause::Output(error.to_string()), now, out);
+                self.fail(FailureCause::Output(error.to_string()), now, out);
                 false
             }
         }
@@ -380,7 +380,7 @@ impl Run {
         let output = self.resolve(&workflow.output, None);
         match workflow.gives.check("output", &output) {
             Ok(()) => self.record_end(RunOutcome::Completed { output }, now, out),
-            Err(mismatch) => self.fail(Cause::Output(mismatch.to_string()), now, out),
+            Err(mismatch) => self.fail(FailureCause::Output(mismatch.to_string()), now, out),
         }
     }
 
@@ -399,6 +399,29 @@ impl Run {
             _ => None,
         };
         self.open_lanes().filter_map(child).collect()
+    }
+
+    /// The tasks that wait for another run, and which.
+    pub(in crate::workflow) fn waiting_for_runs(&self) -> Vec<(Task, RunId)> {
+        let waiting = |(spot, lane): (Spot, &Lane)| match &lane.state {
+            LaneState::Waiting { on: Wait::Run(run), .. } => Some((self.task(spot)?, run.clone())),
+            _ => None,
+        };
+        self.open_lanes().filter_map(waiting).collect()
+    }
+
+    /// The workflow that a task runs, and its input.
+    pub(in crate::workflow) fn child_of(&self, task: &Task) -> Option<(WorkflowName, Value)> {
+        let spot = self.spot(task)?;
+        let (step, _) = self.step(spot.step)?;
+        let StepKind::Workflow(child) = &step.kind else { return None };
+        Some((child.name.clone(), self.resolve(&child.with, Some(spot))))
+    }
+
+    /// Whether a task was never with its executor before.
+    pub(in crate::workflow) fn is_first_try(&self, task: &Task) -> bool {
+        let lane = self.spot(task).and_then(|spot| self.lane(spot));
+        lane.is_some_and(|lane| lane.tries <= 1 && lane.checks == 0 && lane.requests == 0)
     }
 
     /// When the run goes on by itself; `None`: when something else happens to it.

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::event::{ChildResult, RunEvent, RunOutcome, Task, Undone, Wait};
-use super::failure::{Cause, StepError};
+use super::failure::{FailureCause, StepError};
 use super::scope::{AfterLane, RunScope};
 use super::snapshot::{Admission, Lane, LaneState, Phase, StepPhase, UndoState};
 use super::state::{Run, Spot};
@@ -96,7 +96,7 @@ impl Run {
             RunEvent::CancelRequested { by, reason } => {
                 let running = self.state.phase == Phase::Running;
                 if running && self.state.cancel.is_none() {
-                    self.state.cancel = Some(Cause::Cancelled { by, reason });
+                    self.state.cancel = Some(FailureCause::Cancelled { by, reason });
                 }
             }
             RunEvent::RollingBack { cause } => self.roll_back(cause),
@@ -293,7 +293,7 @@ impl Run {
         }
     }
 
-    fn roll_back(&mut self, cause: Cause) {
+    fn roll_back(&mut self, cause: FailureCause) {
         if self.state.phase != Phase::Running {
             return;
         }

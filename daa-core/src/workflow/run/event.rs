@@ -1,12 +1,12 @@
 //! What happens to a run, as events of its stream.
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
-use super::failure::{Cause, StepError};
+use super::failure::{FailureCause, StepError};
 use super::snapshot::Snapshot;
 use crate::action::ActionError;
 use crate::clock::Timestamp;
@@ -16,6 +16,7 @@ use crate::id::{
     ActionId, AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName,
     WorkflowName,
 };
+use crate::workflow::definition::Compiled;
 use crate::workflow::trace::TraceContext;
 
 /// What stands before the id of a run in the name of its stream.
@@ -144,7 +145,33 @@ pub struct RunStarted {
     pub attached: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+impl RunStarted {
+    /// The beginning of a run that a task of `parent` waits for.
+    pub(in crate::workflow) fn child(
+        parent: &Self,
+        run: RunId,
+        task: Task,
+        definition: Arc<Compiled>,
+        input: Value,
+    ) -> Self {
+        Self {
+            run,
+            workflow: definition.workflow.name.clone(),
+            definition: definition.digest,
+            actor: parent.actor.clone(),
+            input,
+            priority: parent.priority,
+            parent: Some(Parent { run: parent.run.clone(), task }),
+            trace: None,
+            attached: false,
+        }
+    }
+
+    pub(in crate::workflow) fn with_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -240,7 +267,7 @@ pub enum RunOutcome {
     /// It failed or was cancelled, and what was done was undone as far as it could be.
     RolledBack {
         /// Why.
-        cause: Cause,
+        cause: FailureCause,
         /// What could not be undone; empty when everything was.
         left: Vec<Task>,
     },
@@ -397,7 +424,7 @@ pub enum RunEvent {
     /// What was done is undone from now on, the last first.
     RollingBack {
         /// Why.
-        cause: Cause,
+        cause: FailureCause,
     },
     /// The undoing of a task is handed to its executor, or handed to it again.
     UndoBegan {

@@ -81,7 +81,7 @@ pub enum StepError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Cause {
+pub enum FailureCause {
     /// A step failed.
     #[error("step {task} failed: {error}")]
     Step {

@@ -78,10 +78,12 @@ impl Run {
         let Some((step, _)) = self.step(spot.step) else { return };
         let running = !self.is_rolling_back();
         let event = match result {
-            TaskResult::Succeeded(output) | TaskResult::Replayed(output) => match step.gives.check(task.step.as_str(), &output) {
-                Ok(()) => RunEvent::Succeeded { task: task.clone(), output },
-                Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string())),
-            },
+            TaskResult::Succeeded(output) | TaskResult::Replayed(output) => {
+                match step.gives.check(task.step.as_str(), &output) {
+                    Ok(()) => RunEvent::Succeeded { task: task.clone(), output },
+                    Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string())),
+                }
+            }
             TaskResult::Spoilt(error) => spoilt(task, error),
             TaskResult::Failed { error, retryable, after } => {
                 let again = (retryable && running).then(|| self.again(spot, after, now)).flatten();
@@ -178,7 +180,8 @@ impl Run {
     /// The trace that a task belongs to: a child of the run's.
     pub(in crate::workflow) fn trace_of(&self, task: &Task) -> Option<TraceContext> {
         let trace = self.state.started.trace.as_ref()?;
-        Some(trace.child(self.state.definition, &format!("{}/{task}", self.id())))
+        let label = Digest::builder("daa workflow span v1").field(self.id().as_str().as_bytes());
+        Some(trace.child(&label.field(task.to_string().as_bytes()).finish()))
     }
 
     pub(in crate::workflow) fn definition_of(&self, task: &Task) -> Option<&Step> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{Approval, Claim, RunOutcome, RunStarted, Task, Wait};
-use super::failure::{Cause, StepError};
+use super::failure::{FailureCause, StepError};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::id::{LimitKey, SignalName, StepName};
@@ -21,7 +21,7 @@ pub struct Snapshot {
     pub(super) claim: Option<Claim>,
     pub(super) phase: Phase,
     pub(super) paused: bool,
-    pub(super) cancel: Option<Cause>,
+    pub(super) cancel: Option<FailureCause>,
     pub(super) admission: Admission,
     /// Which tasks hold a place under which limit.
     pub(super) holding: BTreeMap<Task, LimitKey>,
@@ -46,7 +46,7 @@ impl Snapshot {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Phase {
     Running,
-    RollingBack(Cause),
+    RollingBack(FailureCause),
     Ended(RunOutcome),
 }
 

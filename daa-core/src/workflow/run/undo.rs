@@ -1,7 +1,7 @@
 //! Compensation: what took effect is undone, the last first.
 
 use super::event::{RunEvent, RunOutcome, Task};
-use super::failure::Cause;
+use super::failure::FailureCause;
 use super::snapshot::{LaneState, Phase, UndoState};
 use super::state::{Effect, Recorder, Run, Spot};
 use crate::action::{Action, Context};
@@ -98,7 +98,7 @@ impl Run {
     }
 
     /// Begins to undo.
-    pub(super) fn fail(&mut self, cause: Cause, now: Timestamp, out: &mut Recorder) {
+    pub(super) fn fail(&mut self, cause: FailureCause, now: Timestamp, out: &mut Recorder) {
         self.record(RunEvent::RollingBack { cause }, now, out);
         out.effects.extend(self.children().into_iter().map(Effect::Cancel));
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::event::{Approval, ApprovalRequest, RunOutcome, RunStarted, Task, Wait};
-use super::failure::{Cause, StepError};
+use super::failure::{FailureCause, StepError};
 use super::snapshot::{Lane, LaneState, Phase, StepPhase, UndoState};
 use super::state::Run;
 use crate::clock::Timestamp;
@@ -20,7 +20,7 @@ pub enum RunState {
     /// Nothing new is begun.
     Paused,
     /// What was done is being undone.
-    RollingBack(Cause),
+    RollingBack(FailureCause),
     /// It has come to its end.
     Ended(RunOutcome),
 }

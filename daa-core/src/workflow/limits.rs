@@ -1,0 +1,188 @@
+//! Limits that hold for all workers of a store: who holds a place is a stream of events.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::Limit;
+use super::error::WorkflowError;
+use super::run::Room;
+use crate::clock::Timestamp;
+use crate::event::{
+    DecodeError, EventStore, ExpectedVersion, NewEvent, PageSize, RecordedEvent, StreamWrite, Version,
+};
+use crate::id::{EventKind, IdError, LimitKey, StreamId};
+
+/// What stands before the key in the name of its stream.
+pub(super) const PREFIX: &str = "workflow-limit/";
+const KIND: &str = "workflow_limit.changed.v1";
+/// The longest history of a rate that is kept for a key.
+const MAX_RATE: usize = 100_000;
+
+/// What happens to a place under a limit. The holder is a run, or one of its tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LimitEvent {
+    Acquired(String),
+    Released(String),
+}
+
+/// Who holds a place under which limit, as far as it was read.
+#[derive(Debug, Default)]
+pub(super) struct LimitBook {
+    keys: Mutex<HashMap<LimitKey, Key>>,
+}
+
+#[derive(Debug, Default)]
+struct Key {
+    version: Version,
+    holders: HashSet<String>,
+    /// When places were taken, the oldest first.
+    taken: VecDeque<Timestamp>,
+    /// Whether others have written to it since it was read.
+    stale: bool,
+}
+
+impl Key {
+    fn apply(&mut self, event: LimitEvent, at: Timestamp) {
+        match event {
+            LimitEvent::Acquired(holder) => {
+                if self.holders.insert(holder) {
+                    self.took(at);
+                }
+            }
+            LimitEvent::Released(holder) => drop(self.holders.remove(&holder)),
+        }
+    }
+
+    fn took(&mut self, at: Timestamp) {
+        self.taken.push_back(at);
+        if self.taken.len() > MAX_RATE {
+            self.taken.pop_front();
+        }
+    }
+}
+
+impl LimitBook {
+    fn keys(&self) -> MutexGuard<'_, HashMap<LimitKey, Key>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream of a key.
+    pub(super) fn stream(key: &LimitKey) -> Result<StreamId, IdError> {
+        StreamId::new(format!("{PREFIX}{key}"))
+    }
+
+    /// Takes a place; `None` when the key has to be read first.
+    pub(super) fn acquire(
+        &self,
+        key: &LimitKey,
+        limit: &Limit,
+        holder: &str,
+        now: Timestamp,
+    ) -> Option<Room> {
+        let mut keys = self.keys();
+        let state = keys.get_mut(key).filter(|state| !state.stale)?;
+        if state.holders.contains(holder) {
+            return Some(Room::Granted);
+        }
+        if limit.at_once.is_some_and(|most| state.holders.len() >= most.get() as usize) {
+            return Some(Room::Full { until: None });
+        }
+        if let Some(rate) = limit.rate {
+            while state.taken.front().is_some_and(|&at| at + rate.per <= now) {
+                state.taken.pop_front();
+            }
+            if state.taken.len() >= rate.count.get() as usize {
+                return Some(Room::Full { until: state.taken.front().map(|&at| at + rate.per) });
+            }
+        }
+        state.holders.insert(holder.to_owned());
+        state.took(now);
+        Some(Room::Granted)
+    }
+
+    /// Gives a place back that was taken for an append that failed.
+    pub(super) fn withdraw(&self, key: &LimitKey, holder: &str) {
+        if let Some(state) = self.keys().get_mut(key) {
+            state.holders.remove(holder);
+            // Which of the moments was this one's is not known any more.
+            state.stale = true;
+        }
+    }
+
+    /// The write that makes changes durable. A place is taken only if nobody else wrote to the key meanwhile.
+    pub(super) fn write(
+        &self,
+        key: &LimitKey,
+        events: &[LimitEvent],
+        now: Timestamp,
+    ) -> Result<StreamWrite, WorkflowError> {
+        let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
+        let version = self.keys().get(key).map_or(Version::EMPTY, |state| state.version);
+        let expected = if takes { ExpectedVersion::Exact(version) } else { ExpectedVersion::Any };
+        let new: Result<Vec<_>, DecodeError> =
+            events.iter().map(|event| NewEvent::json(kind(), now, event)).collect();
+        let stream = Self::stream(key).map_err(|_| WorkflowError::Contended { tries: 0 })?;
+        Ok(StreamWrite::new(stream, expected, new?))
+    }
+
+    /// Takes note that a write is durable.
+    pub(super) fn confirm(&self, key: &LimitKey, events: &[LimitEvent], now: Timestamp) {
+        let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
+        let mut keys = self.keys();
+        let Some(state) = keys.get_mut(key) else { return };
+        if takes {
+            state.version = Version::new(state.version.get() + events.len() as u64);
+        } else {
+            // Where the write landed is not known.
+            state.stale = true;
+        }
+        events.iter().for_each(|event| state.apply(event.clone(), now));
+    }
+
+    /// Reads what happened to a key.
+    pub(super) async fn read(&self, store: &dyn EventStore, key: &LimitKey) -> Result<(), WorkflowError> {
+        let Ok(stream) = Self::stream(key) else { return Ok(()) };
+        let mut fresh = Key::default();
+        loop {
+            let page = store.read_stream(&stream, fresh.version, PageSize::default()).await?;
+            let Some(last) = page.last() else { break };
+            fresh.version = last.version;
+            for event in &page {
+                if let Some(change) = read(event)? {
+                    fresh.apply(change, event.at);
+                }
+            }
+        }
+        self.keys().insert(key.clone(), fresh);
+        Ok(())
+    }
+
+    /// Follows an event of the log; answers the key if a place was given back.
+    pub(super) fn follow(&self, event: &RecordedEvent) -> Result<Option<LimitKey>, WorkflowError> {
+        let Some(change) = read(event)? else { return Ok(None) };
+        let Some(key) = event.stream.as_str().strip_prefix(PREFIX) else { return Ok(None) };
+        let Ok(key) = LimitKey::new(key) else { return Ok(None) };
+        let freed = matches!(change, LimitEvent::Released(_));
+        if let Some(state) = self.keys().get_mut(&key)
+            && state.version < event.version
+        {
+            state.stale = true;
+        }
+        Ok(freed.then_some(key))
+    }
+}
+
+fn read(event: &RecordedEvent) -> Result<Option<LimitEvent>, WorkflowError> {
+    if event.kind.as_str() != KIND {
+        return Ok(None);
+    }
+    Ok(Some(event.json()?))
+}
+
+#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
+fn kind() -> EventKind {
+    EventKind::new(KIND).expect("a constant kind is an id")
+}
