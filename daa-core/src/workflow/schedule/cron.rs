@@ -115,10 +115,7 @@ fn parse(pattern: &str) -> Result<Cron, ScheduleError> {
         return Err(wrong(format!("character {found:?} has no meaning")));
     }
     // The parser reads nothing as no minute, no hour: a pattern that never occurs.
-    if pattern
-        .split([' ', '\t'])
-        .any(|field| field.split(',').skip(1).any(str::is_empty) || field.starts_with(','))
-    {
+    if pattern.split_whitespace().flat_map(|field| field.split(',')).any(str::is_empty) {
         return Err(wrong("an item of a list is empty".to_owned()));
     }
     parser().parse(pattern).map_err(|error| wrong(reason(pattern, error)))
