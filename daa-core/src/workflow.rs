@@ -3,6 +3,7 @@
 mod definition;
 mod drive;
 mod duration_text;
+mod engine;
 mod error;
 mod flight;
 mod library;
@@ -14,12 +15,14 @@ mod run;
 #[cfg(feature = "schedule")]
 pub mod schedule;
 mod trace;
+mod worker;
 
 pub use definition::{
     ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Flaw, Limit,
     Mismatch, OnFailure, Place, Problem, Rate, Repeat, Retry, SignalStep, Step, StepKind, Template, Type,
     Undo, Variable, Workflow,
 };
+pub use engine::{HistoryEntry, RegisterError, Start, WorkflowEngine, WorkflowEngineBuilder};
 pub use error::WorkflowError;
 pub use metrics::WorkflowMetrics;
 pub use run::{
@@ -29,3 +32,4 @@ pub use run::{
 pub use trace::{
     MAX_TRACEPARENT_LEN, MAX_TRACESTATE_LEN, SpanId, TraceContext, TraceError, TraceId, TraceState,
 };
+pub use worker::WorkerOptions;

@@ -27,7 +27,7 @@ use serde_json::Value;
 use super::duration_text;
 use crate::action::request::hash_value;
 use crate::digest::Digest;
-use crate::id::{StepName, WorkflowName};
+use crate::id::{ActionKind, IdError, StepName, WorkflowName};
 
 pub(super) use compiled::{Compiled, StepIndex};
 pub use condition::Condition;
@@ -134,6 +134,15 @@ impl Workflow {
             undo_required: false,
             limit: None,
         }
+    }
+
+    /// The workflow of a single action, which is given the input of the run and yields its output.
+    ///
+    /// # Errors
+    /// [`IdError`] when the kind leaves no room for the name that is made of it.
+    pub fn job(kind: &ActionKind) -> Result<Self, IdError> {
+        let step = Step::action(StepName::new("job")?, kind.clone(), "${input}");
+        Ok(Self::new(WorkflowName::new(format!("job.{kind}"))?).with_step(step).with_output("${job}"))
     }
 
     /// Says what it is for.

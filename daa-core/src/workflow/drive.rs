@@ -277,7 +277,8 @@ impl Drive {
         let performs = |effect: &Effect| matches!(effect, Effect::Perform(_) | Effect::Undo(_));
         let rests = self.flights.is_empty() && !resumed && !out.effects.iter().any(performs);
         if rests && self.run.outcome().is_none() && !out.events.is_empty() {
-            self.run.record(RunEvent::Parked { until: self.run.wake() }, now, &mut out);
+            let (until, on) = (self.run.wake(), self.run.limits_waited_for());
+            self.run.record(RunEvent::Parked { until, on }, now, &mut out);
         }
         self.run.snapshot_if_due(now, &mut out);
         match out.failed.take() {

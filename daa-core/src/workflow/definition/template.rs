@@ -225,7 +225,7 @@ impl Path {
         (allowed(&path.root) && path.fields.iter().all(allowed)).then_some(path)
     }
 
-    fn resolve<'a>(&self, scope: &'a dyn Scope) -> Cow<'a, Value> {
+    pub(in crate::workflow) fn resolve<'a>(&self, scope: &'a dyn Scope) -> Cow<'a, Value> {
         match scope.root(&self.root) {
             Some(Cow::Borrowed(root)) => self.within(root).map_or(Cow::Owned(Value::Null), Cow::Borrowed),
             Some(Cow::Owned(root)) => Cow::Owned(self.within(&root).cloned().unwrap_or_default()),

@@ -82,6 +82,12 @@ impl Run {
                 lane.approval = Some(approval);
                 None
             }),
+            RunEvent::AskedAgain { task } => self.on_lane(&task, false, |lane| {
+                if matches!(lane.state, LaneState::Waiting { on: Wait::Approval(_), .. }) {
+                    lane.state = LaneState::Due;
+                }
+                None
+            }),
             RunEvent::ChildEnded { task, result } => match result {
                 ChildResult::Completed(output) => self.child_completed(&task, output),
                 ChildResult::Failed(error) => self.failed(&task, StepError::Child(error), None, false),

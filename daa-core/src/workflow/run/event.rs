@@ -393,6 +393,11 @@ pub enum RunEvent {
         /// The answer.
         approval: Approval,
     },
+    /// A request for approval stands no longer, because the rules changed: the task begins again.
+    AskedAgain {
+        /// The task.
+        task: Task,
+    },
     /// A run that a task waits for came to its end.
     ChildEnded {
         /// The task.
@@ -454,7 +459,11 @@ pub enum RunEvent {
     /// Nothing is under way: the run rests until this moment, or until something else happens to it.
     Parked {
         /// When it goes on by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
+        /// The limits under which it waits for room.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        on: Vec<LimitKey>,
     },
     /// It came to its end.
     Ended(RunOutcome),
@@ -511,6 +520,7 @@ kinds! {
     Progressed => "workflow.progressed.v1",
     Signalled => "workflow.signalled.v1",
     Decided => "workflow.decided.v1",
+    AskedAgain => "workflow.asked_again.v1",
     ChildEnded => "workflow.child_ended.v1",
     Updated => "workflow.updated.v1",
     Paused => "workflow.paused.v1",

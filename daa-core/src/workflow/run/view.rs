@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::event::{Approval, ApprovalRequest, RunOutcome, RunStarted, Task, Wait};
 use super::failure::{FailureCause, StepError};
+use super::scope::RunScope;
 use super::snapshot::{Lane, LaneState, Phase, StepPhase, UndoState};
 use super::state::Run;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::id::StepName;
-use crate::workflow::definition::Workflow;
+use crate::workflow::definition::{Path, Workflow};
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +168,26 @@ impl Run {
             state,
             vars: self.state.vars.clone(),
             steps: steps.collect(),
+        }
+    }
+
+    /// A value that the run knows.
+    pub(in crate::workflow) fn lookup(&self, path: &Path) -> Value {
+        path.resolve(&RunScope { run: self, spot: None }).into_owned()
+    }
+
+    /// Whether a step was begun, or is settled.
+    pub(in crate::workflow) fn has_begun(&self, name: &StepName) -> bool {
+        let index = self.definition.index(name.as_str());
+        let step = index.and_then(|index| self.state.steps.get(index.get()));
+        step.is_some_and(|step| step.phase != StepPhase::Blocked)
+    }
+
+    /// The rules under which the approval was asked for that a task waits for.
+    pub(in crate::workflow) fn asked_under(&self, task: &Task) -> Option<Digest> {
+        match &self.lane(self.spot(task)?)?.state {
+            LaneState::Waiting { on: Wait::Approval(request), .. } => Some(request.ruleset),
+            _ => None,
         }
     }
 

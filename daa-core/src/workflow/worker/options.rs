@@ -1,0 +1,44 @@
+//! What can be chosen about a worker.
+
+use std::time::Duration;
+
+/// What can be chosen about a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerOptions {
+    pub(super) runs_at_once: usize,
+    pub(super) lease: Duration,
+    pub(super) skew: Duration,
+}
+
+impl Default for WorkerOptions {
+    /// 256 runs at a time; a lease of 15 seconds; clocks that differ by up to a second.
+    fn default() -> Self {
+        Self { runs_at_once: 256, lease: Duration::from_secs(15), skew: Duration::from_secs(1) }
+    }
+}
+
+impl WorkerOptions {
+    /// How many runs have something under way at a time, at least one. Runs that wait for a moment, a signal or a
+    /// person do not count.
+    #[must_use]
+    pub fn with_runs_at_once(mut self, runs: usize) -> Self {
+        self.runs_at_once = runs.max(1);
+        self
+    }
+
+    /// How long a worker may be silent before others take its runs over; it says so three times as often. At least
+    /// 30 milliseconds.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(Duration::from_millis(30));
+        self
+    }
+
+    /// By how much the clocks of the workers of a store may differ: others wait that much longer.
+    #[must_use]
+    pub const fn with_clock_skew(mut self, skew: Duration) -> Self {
+        self.skew = skew;
+        self
+    }
+}

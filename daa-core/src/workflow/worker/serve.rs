@@ -1,0 +1,331 @@
+//! The loop of a worker.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Endings;
+use super::index::{Index, News};
+use super::lease::{Leases, OwnLease};
+use super::options::WorkerOptions;
+use crate::event::{PageSize, Position, RecordedEvent, Version};
+use crate::failure_text::panic_text;
+use crate::fault::{Reaction, Retry};
+use crate::id::{LimitKey, RunId, WorkerName};
+use crate::shutdown::Shutdown;
+use crate::workflow::drive::{Drive, Stop};
+use crate::workflow::error::WorkflowError;
+use crate::workflow::library;
+use crate::workflow::limits::{self, LimitBook};
+use crate::workflow::load;
+use crate::workflow::parts::Parts;
+use crate::workflow::run::Claim;
+
+/// The wait before a run that could not be recorded is looked at again, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+/// How many events are followed before the other duties are looked at.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// What became of a run that was performed here.
+struct Report {
+    run: RunId,
+    stop: Stop,
+    version: Version,
+    claim: Option<Claim>,
+    limits: Vec<LimitKey>,
+}
+
+/// A worker at work.
+pub(in crate::workflow) struct Worker {
+    parts: Parts,
+    endings: Arc<Endings>,
+    options: WorkerOptions,
+    lease: OwnLease,
+    leases: Leases,
+    index: Index,
+    limits: Arc<LimitBook>,
+    read: Position,
+    active: usize,
+    failures: HashMap<RunId, u32>,
+    reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
+    drives: JoinSet<()>,
+}
+
+impl Worker {
+    /// Begins a new life of the worker, and reads what is open.
+    pub(in crate::workflow) async fn begin(
+        parts: Parts,
+        endings: Arc<Endings>,
+        name: &WorkerName,
+        options: WorkerOptions,
+    ) -> Result<Self, WorkflowError> {
+        let lease = OwnLease::begin(&*parts.store, name, parts.clock.now(), options.lease).await?;
+        let mut worker = Self {
+            parts,
+            endings,
+            options,
+            lease,
+            leases: Leases::default(),
+            index: Index::default(),
+            limits: Arc::default(),
+            read: Position::START,
+            active: 0,
+            failures: HashMap::new(),
+            reports: mpsc::unbounded_channel(),
+            drives: JoinSet::new(),
+        };
+        worker.read_up().await?;
+        Ok(worker)
+    }
+
+    /// Reads the log to its head.
+    async fn read_up(&mut self) -> Result<(), WorkflowError> {
+        loop {
+            let page = self.parts.store.read_all(self.read, PageSize::new(PageSize::MAX)).await?;
+            let Some(last) = page.last() else { break };
+            self.read = last.position;
+            for event in &page {
+                self.follow(event);
+            }
+        }
+        self.look_at_all();
+        Ok(())
+    }
+
+    /// Performs runs until `shutdown`; then lets those under way come to a point where nothing is with an executor,
+    /// for at most one lease, and drops the rest, which is what a crash does.
+    pub(in crate::workflow) async fn serve(mut self, mut shutdown: Shutdown) -> Result<(), WorkflowError> {
+        let store = self.parts.store.clone();
+        let clock = self.parts.clock.clone();
+        let mut log = store.subscribe(self.read).await?;
+        while !shutdown.is_requested() {
+            self.dispatch().await?;
+            let timer = self.index.next_timer();
+            // Who performs nothing needs no lease, and writes nothing.
+            let renewal = (self.active > 0).then(|| self.lease.renew_at());
+            let next = [timer, renewal, Some(clock.now() + self.options.lease)].into_iter().flatten().min();
+            let next = next.unwrap_or_else(|| clock.now());
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                Some(report) = self.reports.1.recv() => {
+                    self.report(report);
+                    while let Ok(report) = self.reports.1.try_recv() {
+                        self.report(report);
+                    }
+                }
+                event = log.next() => {
+                    let Some(event) = event? else { return Ok(()) };
+                    self.follow(&event);
+                    for _ in 0..EVENTS_AT_ONCE {
+                        let Some(Ok(Some(event))) = log.next().now_or_never() else { break };
+                        self.follow(&event);
+                    }
+                }
+                () = clock.sleep_until(next) => self.tick().await?,
+            }
+        }
+        self.wind_down().await
+    }
+
+    /// What is to be done now and then.
+    async fn tick(&mut self) -> Result<(), WorkflowError> {
+        let now = self.parts.clock.now();
+        for run in self.index.rung(now) {
+            self.consider(&run);
+        }
+        if self.active > 0 && now >= self.lease.renew_at() {
+            self.renew().await?;
+            // Whoever died meanwhile left runs behind; and nobody may wait for a limit that has room.
+            self.look_at_all();
+            for run in self.index.all_waiters() {
+                self.consider(&run);
+            }
+        } else if self.active == 0 {
+            self.look_at_all();
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self) -> Result<(), WorkflowError> {
+        let now = self.parts.clock.now();
+        match self.lease.renew(&*self.parts.store, now).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.retry() == Retry::Never => Err(error),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew the lease");
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts every run in line that has something to do and is nobody's.
+    fn look_at_all(&mut self) {
+        let due: Vec<RunId> =
+            self.index.runs().filter(|(_, entry)| entry.is_due()).map(|(run, _)| run.clone()).collect();
+        for run in due {
+            self.consider(&run);
+        }
+    }
+
+    /// Puts a run in line, unless another worker has it.
+    fn consider(&mut self, run: &RunId) {
+        let Some(entry) = self.index.entry(run) else { return };
+        if let Some(claim) = entry.claim.clone() {
+            let ours = *claim == self.lease.claim();
+            let now = self.parts.clock.now();
+            if !ours && self.leases.holds(&claim, now, self.options.skew) {
+                return;
+            }
+            if !ours && !entry.is_driven() {
+                self.parts.counters.runs_taken_over.one();
+            }
+        }
+        self.index.queue(run);
+    }
+
+    fn follow(&mut self, event: &RecordedEvent) {
+        self.read = event.position;
+        let stream = event.stream.as_str();
+        let followed = if stream.starts_with(limits::PREFIX) {
+            self.limits.follow(event).map(|freed| {
+                for run in freed.map(|key| self.index.freed(&key)).unwrap_or_default() {
+                    self.consider(&run);
+                }
+            })
+        } else if stream.starts_with(super::lease::PREFIX) {
+            self.leases.follow(event)
+        } else if stream.starts_with("workflow") {
+            self.follow_run(event)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = followed {
+            tracing::error!(position = %event.position, error = &error as &dyn std::error::Error, "passed over an event");
+        }
+    }
+
+    fn follow_run(&mut self, event: &RecordedEvent) -> Result<(), WorkflowError> {
+        match self.index.follow(event)? {
+            News::None => {
+                if let Some(compiled) = library::read(event)? {
+                    self.parts.library.learn(compiled);
+                }
+            }
+            News::Due(run) => self.consider(&run),
+            News::Ended(run) => self.endings.tell(&run),
+        }
+        Ok(())
+    }
+
+    /// Has the runs in line performed, as many as may be under way.
+    async fn dispatch(&mut self) -> Result<(), WorkflowError> {
+        if !self.index.has_ready() || self.active >= self.options.runs_at_once {
+            return Ok(());
+        }
+        let now = self.parts.clock.now();
+        if now >= self.lease.renew_at() {
+            // It may have lapsed while there was nothing to do.
+            self.lease.renew(&*self.parts.store, now).await?;
+        }
+        self.leases.set(&self.lease.claim().worker, self.lease.lease);
+        while self.active < self.options.runs_at_once
+            && let Some((run, snapshot, nudge)) = self.index.next()
+        {
+            self.active += 1;
+            let (parts, reports) = (self.parts.clone(), self.reports.0.clone());
+            let (claim, standing) = (self.lease.claim(), self.lease.standing.clone());
+            let limits = self.limits.clone();
+            let span = tracing::info_span!("workflow.run", run = %run);
+            let performed = async move {
+                let mut report = Report {
+                    run: run.clone(),
+                    stop: Stop::Lost,
+                    version: Version::EMPTY,
+                    claim: None,
+                    limits: Vec::new(),
+                };
+                let loaded = load::load(&*parts.store, &parts.library, &run, snapshot).await;
+                let drive = match loaded {
+                    Ok(Some(loaded)) => Drive::new(parts, loaded, claim, standing, limits, nudge),
+                    Ok(None) => Err(WorkflowError::UnknownRun { run: run.clone() }),
+                    Err(error) => Err(error),
+                };
+                match drive {
+                    Ok(mut drive) => {
+                        let driven = AssertUnwindSafe(drive.drive()).catch_unwind().await;
+                        report.stop = driven.unwrap_or_else(|panic| {
+                            tracing::error!(panic = %panic_text(&*panic), "performing the run panicked");
+                            Stop::Lost
+                        });
+                        report.version = drive.run().version();
+                        report.claim = drive.run().claim().cloned();
+                        report.limits = drive.run().limits_waited_for();
+                    }
+                    Err(error) => report.stop = Stop::Failed(error),
+                }
+                // The worker may be gone; the run is as a crash would leave it.
+                let _ = reports.send(report);
+            };
+            self.drives.spawn(tracing::Instrument::instrument(performed, span));
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report) {
+        self.active -= 1;
+        while let Some(ended) = self.drives.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a run could not be performed");
+            }
+        }
+        let Report { run, stop, version, claim, limits } = report;
+        if !matches!(stop, Stop::Failed(_)) {
+            self.failures.remove(&run);
+        }
+        let now = self.parts.clock.now();
+        match stop {
+            Stop::Ended => {
+                self.index.ended(&run);
+                self.endings.tell(&run);
+            }
+            Stop::Parked { until } => {
+                if self.index.parked(&run, version, claim, until, limits) {
+                    self.consider(&run);
+                }
+            }
+            Stop::Lost => self.index.released(&run, now + self.options.lease),
+            Stop::Failed(error) => {
+                let failures = self.failures.entry(run.clone()).or_default();
+                *failures = failures.saturating_add(1);
+                let wait = BACKOFF.0.saturating_mul(1 << (*failures).min(10)).min(BACKOFF.1);
+                tracing::warn!(%run, error = &error as &dyn std::error::Error, "the run could not go on");
+                self.index.released(&run, now + wait);
+            }
+        }
+    }
+
+    async fn wind_down(mut self) -> Result<(), WorkflowError> {
+        let clock = self.parts.clock.clone();
+        let until = clock.now() + self.options.lease;
+        while self.active > 0 {
+            tokio::select! {
+                Some(report) = self.reports.1.recv() => self.report(report),
+                () = clock.sleep_until(until) => break,
+            }
+        }
+        self.drives.shutdown().await;
+        let now = self.parts.clock.now();
+        self.lease.end(&*self.parts.store, now).await
+    }
+
+    /// How many runs are open.
+    pub(in crate::workflow) fn open_runs(&self) -> usize {
+        self.index.len()
+    }
+}
