@@ -1,19 +1,20 @@
 //! What depends on what.
 
+use std::collections::HashMap;
+
 use super::compiled::dependencies;
 use super::{Cause, Place, Problems, Step};
-use std::collections::HashMap;
 
 /// For every step, the steps before it.
 #[derive(Debug)]
-pub(super) struct Graph {
+pub(in crate::workflow) struct Graph {
     /// The direct dependencies, each once, in ascending order.
-    pub(super) needs: Vec<Vec<usize>>,
+    pub(in crate::workflow) needs: Vec<Vec<usize>>,
 }
 
 impl Graph {
     /// The graph of what exists: unknown names and dependencies on itself are left out.
-    pub(super) fn new(steps: &[Step]) -> Self {
+    pub(in crate::workflow) fn new(steps: &[Step]) -> Self {
         let mut index: HashMap<&str, usize> = HashMap::new();
         for (at, step) in steps.iter().enumerate() {
             index.entry(step.name.as_str()).or_insert(at);
@@ -31,7 +32,7 @@ impl Graph {
     }
 
     /// Steps before the steps that wait for them; those in a cycle, and behind one, are missing.
-    pub(super) fn order(&self, removed: &[bool]) -> Vec<usize> {
+    pub(in crate::workflow) fn order(&self, removed: &[bool]) -> Vec<usize> {
         let gone = |at: usize| removed.get(at).copied().unwrap_or(false);
         let mut open: Vec<usize> =
             self.needs.iter().map(|needs| needs.iter().filter(|&&needed| !gone(needed)).count()).collect();
@@ -61,7 +62,7 @@ impl Graph {
     }
 
     /// Cycles that have no step in common; there are none only if the graph has none.
-    pub(super) fn cycles(&self) -> Vec<Vec<usize>> {
+    pub(in crate::workflow) fn cycles(&self) -> Vec<Vec<usize>> {
         let mut removed = vec![false; self.needs.len()];
         let mut cycles = Vec::new();
         loop {
@@ -97,7 +98,7 @@ impl Graph {
     }
 
     /// For every step, all steps that are settled before it.
-    pub(super) fn ancestors(&self) -> Vec<Bits> {
+    pub(in crate::workflow) fn ancestors(&self) -> Vec<Bits> {
         let mut all = vec![Bits::new(self.needs.len()); self.needs.len()];
         for at in self.order(&[]) {
             let mut own = Bits::new(self.needs.len());
@@ -126,7 +127,7 @@ impl Graph {
 
 /// A set of steps.
 #[derive(Clone, Debug)]
-pub(super) struct Bits(Vec<u64>);
+pub(in crate::workflow) struct Bits(Vec<u64>);
 
 impl Bits {
     fn new(len: usize) -> Self {
@@ -143,7 +144,7 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
     }
 
-    pub(super) fn contains(&self, at: usize) -> bool {
+    pub(in crate::workflow) fn contains(&self, at: usize) -> bool {
         self.0.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
     }
 }
