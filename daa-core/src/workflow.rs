@@ -6,7 +6,7 @@ mod duration_text;
 
 pub use definition::{
     ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Flaw, Incompatible,
-    Limit, Mismatch, OnFailure, Place, Problem, Rate, Repeat, Retry, SignalStep, Step, StepKind, Template,
-    Type, Undo, Variable, Workflow,
+    Limit, Mismatch, OnFailure, Place, Position, Problem, Rate, ReadErrors, ReadProblem, Repeat, Retry,
+    SignalStep, Step, StepKind, Template, Type, Undo, Variable, Workflow,
 };
 pub use diagram::{Diagram, StepMark};

@@ -231,6 +231,7 @@ impl Retry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one per step, and most say how they are undone")]
 pub enum Undo {
     /// Nothing is said: the executor's own [`compensation`](crate::action::Executor::compensation), if it has one.
     #[default]

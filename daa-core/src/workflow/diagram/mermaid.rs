@@ -36,7 +36,7 @@ pub(super) fn render(diagram: &Diagram<'_>) -> String {
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
-    drop(writeln!(text, "    {arguments}"));
+    let _ = writeln!(text, "    {arguments}");
 }
 
 const fn shape(step: &Step) -> (&'static str, &'static str) {

@@ -123,7 +123,7 @@ impl<'d> Picture<'d> {
 
     fn put(&mut self, arguments: std::fmt::Arguments<'_>) {
         // Writing to a string does not fail.
-        drop(writeln!(self.text, "{arguments}"));
+        let _ = writeln!(self.text, "{arguments}");
     }
 
     fn draw(mut self) -> String {
