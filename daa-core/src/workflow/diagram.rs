@@ -61,7 +61,8 @@ impl StepMark {
 /// A picture of a workflow, and of how far a run of it is.
 ///
 /// The same definition and marks give the same text, byte for byte. Names and parameters are escaped and shortened:
-/// whatever a definition has in it, the picture stays one. At most 1,000 steps are drawn.
+/// whatever a definition has in it, the picture stays one. Dependencies that follow from others are not drawn, and at
+/// most 1,000 steps are.
 ///
 /// ```
 /// # use daa_core::workflow::{Diagram, Step, StepMark, Workflow};

@@ -62,7 +62,7 @@ impl Graph {
     }
 
     /// Cycles that have no step in common; there are none only if the graph has none.
-    pub(in crate::workflow) fn cycles(&self) -> Vec<Vec<usize>> {
+    pub(super) fn cycles(&self) -> Vec<Vec<usize>> {
         let mut removed = vec![false; self.needs.len()];
         let mut cycles = Vec::new();
         loop {
@@ -98,7 +98,7 @@ impl Graph {
     }
 
     /// For every step, all steps that are settled before it.
-    pub(in crate::workflow) fn ancestors(&self) -> Vec<Bits> {
+    pub(super) fn ancestors(&self) -> Vec<Bits> {
         let mut all = vec![Bits::new(self.needs.len()); self.needs.len()];
         for at in self.order(&[]) {
             let mut own = Bits::new(self.needs.len());
@@ -115,6 +115,17 @@ impl Graph {
         all
     }
 
+    /// The direct dependencies that do not follow from others (the transitive reduction); in a cycle, all of them.
+    pub(in crate::workflow) fn essential(&self) -> Vec<Vec<usize>> {
+        let ancestors = self.ancestors();
+        let essential = |needs: &Vec<usize>| {
+            let mut implied = Bits::new(self.needs.len());
+            needs.iter().filter_map(|&needed| ancestors.get(needed)).for_each(|theirs| implied.join(theirs));
+            needs.iter().copied().filter(|&needed| !implied.contains(needed)).collect()
+        };
+        self.needs.iter().map(essential).collect()
+    }
+
     pub(super) fn report_cycles(&self, steps: &[Step], places: &[Place], problems: &mut Problems) {
         for cycle in self.cycles() {
             let names = cycle.iter().filter_map(|&at| steps.get(at)).map(|step| step.name.clone()).collect();
@@ -127,7 +138,7 @@ impl Graph {
 
 /// A set of steps.
 #[derive(Clone, Debug)]
-pub(in crate::workflow) struct Bits(Vec<u64>);
+pub(super) struct Bits(Vec<u64>);
 
 impl Bits {
     fn new(len: usize) -> Self {
@@ -144,7 +155,7 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
     }
 
-    pub(in crate::workflow) fn contains(&self, at: usize) -> bool {
+    pub(super) fn contains(&self, at: usize) -> bool {
         self.0.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
     }
 }

@@ -67,15 +67,8 @@ impl Layout {
     }
 
     fn connect(&mut self, graph: &Graph) {
-        let ancestors = graph.ancestors();
-        let implied = |needed: usize, needs: &[usize]| {
-            needs.iter().any(|&other| ancestors.get(other).is_some_and(|before| before.contains(needed)))
-        };
-        for (at, needs) in graph.needs.iter().enumerate() {
-            for &needed in needs {
-                if implied(needed, needs) {
-                    continue;
-                }
+        for (at, needs) in graph.essential().into_iter().enumerate() {
+            for needed in needs {
                 let layers = (self.layer(needed), self.layer(at));
                 let bends = layers.1.saturating_sub(layers.0 + 1);
                 let room = self.lines.len() < MAX_LINES && self.nodes.len() + bends <= MAX_BENDS;

@@ -12,7 +12,7 @@ pub(super) fn render(diagram: &Diagram<'_>) -> String {
         let (open, close) = shape(step);
         line(&mut text, format_args!("s{at}{open}\"{}\"{close}", label(step)));
     }
-    for (at, needs) in Graph::new(steps).needs.iter().enumerate() {
+    for (at, needs) in Graph::new(steps).essential().into_iter().enumerate() {
         for needed in needs {
             line(&mut text, format_args!("s{needed} --> s{at}"));
         }
