@@ -1,6 +1,7 @@
 //! Workflows that survive anything: durable, compensated, governed by the gate.
 
 mod definition;
+mod diagram;
 mod drive;
 mod duration_text;
 mod engine;
@@ -18,10 +19,11 @@ mod trace;
 mod worker;
 
 pub use definition::{
-    ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Flaw, Limit,
-    Mismatch, OnFailure, Place, Problem, Rate, Repeat, Retry, SignalStep, Step, StepKind, Template, Type,
-    Undo, Variable, Workflow,
+    ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Flaw, Incompatible,
+    Limit, Mismatch, OnFailure, Place, Position, Problem, Rate, ReadErrors, ReadProblem, Repeat, Retry,
+    SignalStep, Step, StepKind, Template, Type, Undo, Variable, Workflow,
 };
+pub use diagram::{Diagram, StepMark};
 pub use engine::{HistoryEntry, RegisterError, Start, WorkflowEngine, WorkflowEngineBuilder};
 pub use error::WorkflowError;
 pub use metrics::WorkflowMetrics;

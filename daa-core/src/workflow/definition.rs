@@ -1,6 +1,7 @@
 //! A workflow as data.
 
 mod check;
+mod compatible;
 mod compiled;
 mod condition;
 mod fit;
@@ -29,8 +30,10 @@ use crate::action::request::hash_value;
 use crate::digest::Digest;
 use crate::id::{ActionKind, IdError, StepName, WorkflowName};
 
+pub use compatible::Incompatible;
 pub(super) use compiled::{Compiled, StepIndex};
 pub use condition::Condition;
+pub(super) use graph::Graph;
 pub use place::Place;
 use problem::Problems;
 pub use problem::{Cause, DefinitionErrors, Problem};

@@ -136,7 +136,7 @@ mod tests {
                 prop_assert_eq!(to.check("value", &value), Ok(()));
                 prop_assert!(to.takes(&from, Fit::Checked));
             }
-            let join = to.clone().join(from);
+            let join = to.join(from);
             prop_assert_eq!(join.check("value", &value), Ok(()));
         }
 

@@ -1,19 +1,20 @@
 //! What depends on what.
 
+use std::collections::HashMap;
+
 use super::compiled::dependencies;
 use super::{Cause, Place, Problems, Step};
-use std::collections::HashMap;
 
 /// For every step, the steps before it.
 #[derive(Debug)]
-pub(super) struct Graph {
+pub(in crate::workflow) struct Graph {
     /// The direct dependencies, each once, in ascending order.
-    pub(super) needs: Vec<Vec<usize>>,
+    pub(in crate::workflow) needs: Vec<Vec<usize>>,
 }
 
 impl Graph {
     /// The graph of what exists: unknown names and dependencies on itself are left out.
-    pub(super) fn new(steps: &[Step]) -> Self {
+    pub(in crate::workflow) fn new(steps: &[Step]) -> Self {
         let mut index: HashMap<&str, usize> = HashMap::new();
         for (at, step) in steps.iter().enumerate() {
             index.entry(step.name.as_str()).or_insert(at);
@@ -31,7 +32,7 @@ impl Graph {
     }
 
     /// Steps before the steps that wait for them; those in a cycle, and behind one, are missing.
-    pub(super) fn order(&self, removed: &[bool]) -> Vec<usize> {
+    pub(in crate::workflow) fn order(&self, removed: &[bool]) -> Vec<usize> {
         let gone = |at: usize| removed.get(at).copied().unwrap_or(false);
         let mut open: Vec<usize> =
             self.needs.iter().map(|needs| needs.iter().filter(|&&needed| !gone(needed)).count()).collect();
@@ -112,6 +113,17 @@ impl Graph {
             }
         }
         all
+    }
+
+    /// The direct dependencies that do not follow from others (the transitive reduction); in a cycle, all of them.
+    pub(in crate::workflow) fn essential(&self) -> Vec<Vec<usize>> {
+        let ancestors = self.ancestors();
+        let essential = |needs: &Vec<usize>| {
+            let mut implied = Bits::new(self.needs.len());
+            needs.iter().filter_map(|&needed| ancestors.get(needed)).for_each(|theirs| implied.join(theirs));
+            needs.iter().copied().filter(|&needed| !implied.contains(needed)).collect()
+        };
+        self.needs.iter().map(essential).collect()
     }
 
     pub(super) fn report_cycles(&self, steps: &[Step], places: &[Place], problems: &mut Problems) {

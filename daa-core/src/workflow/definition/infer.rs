@@ -79,7 +79,7 @@ impl<'w> Known<'w> {
 }
 
 /// What the output of a step is when it is settled.
-fn output(step: &Step) -> Type {
+pub(super) fn output(step: &Step) -> Type {
     let of = if step.each.is_some() { Type::list(step.gives.clone()) } else { step.gives.clone() };
     let may_be_null = step.when.is_some() || step.on_failure == OnFailure::Continue;
     if may_be_null { of.or_null() } else { of }

@@ -24,7 +24,7 @@ impl Workflow {
     /// # use daa_core::workflow::Workflow;
     /// let text = r#"{ "workflow": "ping", "steps": [{ "step": "ping", "action": { "knid": "ping" } }] }"#;
     /// let errors = Workflow::from_json(text).unwrap_err().with_file("ping.json");
-    /// assert!(errors.to_string().starts_with("ping.json:1:59: steps.ping.knid: unknown \"knid\""));
+    /// assert!(errors.to_string().starts_with("ping.json:1:63: steps.ping.knid: unknown \"knid\""));
     /// ```
     ///
     /// # Errors

@@ -137,7 +137,8 @@ pub struct ChildStep {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Each {
-    /// The list. Templates of the step refer to the item as `${item}` and to its index as `${index}`.
+    /// The list. Templates of the step, but for this one and `when`, refer to the item as `${item}` and to its index
+    /// as `${index}`.
     pub of: Template,
     /// How many are done at a time; without it all at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,8 +150,8 @@ pub struct Each {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Repeat {
-    /// Ends when this holds; `${last}` is the output of the last time. Templates of the step may use `${last}` too,
-    /// which is null the first time, and `${index}`.
+    /// Ends when this holds; `${last}` is the output of the last time. Templates of the step, but for
+    /// `when`, may use `${last}` too, which is null the first time, and `${index}`.
     pub until: Condition,
     /// The step fails when it does not hold after this many times.
     pub at_most: NonZeroU32,
@@ -231,13 +232,15 @@ impl Retry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one per step, and most say how they are undone")]
 pub enum Undo {
     /// Nothing is said: the executor's own [`compensation`](crate::action::Executor::compensation), if it has one.
     #[default]
     Unsaid,
     /// It needs no undoing.
     Nothing,
-    /// By another action. Its templates may refer to the output of the step itself.
+    /// By another action. Its templates may refer to the step itself, which is the output of one doing of it, and to
+    /// the steps before it.
     Action {
         /// What kind of action.
         kind: ActionKind,
