@@ -105,6 +105,49 @@ mod system {
 #[cfg(feature = "runtime")]
 pub use system::SystemClock;
 
+#[cfg(all(feature = "test-util", feature = "runtime"))]
+mod virtual_time {
+    use async_trait::async_trait;
+    use tokio::time::Instant;
+
+    use super::{Clock, Timestamp};
+
+    /// A clock that follows the time of the tokio runtime it is made in. Where that is paused
+    /// (`#[tokio::test(start_paused = true)]`), time passes only when nothing else happens, and then at once: a wait of
+    /// days costs nothing.
+    #[derive(Clone, Copy, Debug)]
+    pub struct VirtualClock {
+        start: Timestamp,
+        base: Instant,
+    }
+
+    impl VirtualClock {
+        /// A clock that shows `start` now.
+        #[must_use]
+        pub fn new(start: Timestamp) -> Self {
+            Self { start, base: Instant::now() }
+        }
+    }
+
+    #[async_trait]
+    impl Clock for VirtualClock {
+        fn now(&self) -> Timestamp {
+            self.start + self.base.elapsed()
+        }
+
+        async fn sleep_until(&self, deadline: Timestamp) {
+            // A moment that cannot be told in instants lies behind the end of every test.
+            match self.base.checked_add(deadline.since(self.start)) {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+#[cfg(all(feature = "test-util", feature = "runtime"))]
+pub use virtual_time::VirtualClock;
+
 #[cfg(feature = "test-util")]
 mod manual {
     use std::sync::Arc;

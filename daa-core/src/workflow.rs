@@ -4,6 +4,7 @@ mod definition;
 mod diagram;
 mod drive;
 mod duration_text;
+#[cfg(feature = "runtime")]
 mod engine;
 mod error;
 mod flight;
@@ -15,7 +16,10 @@ mod parts;
 mod run;
 #[cfg(feature = "schedule")]
 pub mod schedule;
+#[cfg(all(feature = "test-util", feature = "runtime"))]
+pub mod testing;
 mod trace;
+#[cfg(feature = "runtime")]
 mod worker;
 
 pub use definition::{
@@ -24,6 +28,7 @@ pub use definition::{
     SignalStep, Step, StepKind, Template, Type, Undo, Variable, Workflow,
 };
 pub use diagram::{Diagram, StepMark};
+#[cfg(feature = "runtime")]
 pub use engine::{HistoryEntry, RegisterError, Start, WorkflowEngine, WorkflowEngineBuilder};
 pub use error::WorkflowError;
 pub use metrics::WorkflowMetrics;
@@ -34,4 +39,5 @@ pub use run::{
 pub use trace::{
     MAX_TRACEPARENT_LEN, MAX_TRACESTATE_LEN, SpanId, TraceContext, TraceError, TraceId, TraceState,
 };
+#[cfg(feature = "runtime")]
 pub use worker::WorkerOptions;

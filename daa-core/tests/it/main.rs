@@ -12,3 +12,4 @@ mod plugin;
 mod resilience;
 mod schedule;
 mod trace;
+mod workflow;

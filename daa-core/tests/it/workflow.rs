@@ -1,0 +1,5 @@
+//! Workflows from the outside.
+
+mod saga;
+mod steps;
+mod world;
