@@ -24,6 +24,8 @@ pub(crate) struct Transaction<'g> {
     gate: &'g Gate,
     writes: Vec<StreamWrite>,
     change: Option<Box<dyn TreasuryChange>>,
+    /// Whether the change holds anything: one in which everything was refused is not appended.
+    moved: bool,
     now: Timestamp,
 }
 
@@ -89,7 +91,7 @@ impl Attempt {
 impl Gate {
     /// Begins to put an append together.
     pub(crate) fn transaction(&self) -> Transaction<'_> {
-        Transaction { gate: self, writes: Vec::new(), change: None, now: self.clock.now() }
+        Transaction { gate: self, writes: Vec::new(), change: None, moved: false, now: self.clock.now() }
     }
 
     /// The content hash of the rules that are in force for actions of a kind.
@@ -229,6 +231,7 @@ impl Transaction<'_> {
         if ending.touches_money() {
             let now = self.now;
             ending.settle(self.change().await?, now)?;
+            self.moved = true;
         }
         let expected = ExpectedVersion::Exact(ending.status.version);
         let events = vec![ending.event.to_new(self.now)?];
@@ -241,14 +244,15 @@ impl Transaction<'_> {
         let mut batch = Batch::new();
         batch.writes = own;
         batch.writes.extend(self.writes);
-        if let Some(change) = &self.change {
+        let change = self.change.filter(|_| self.moved);
+        if let Some(change) = &change {
             batch.writes.extend(change.writes());
         }
         if batch.writes.is_empty() {
             return Ok(());
         }
         self.gate.store.append(batch).await?;
-        if let Some(change) = self.change {
+        if let Some(change) = change {
             change.confirm();
         }
         Ok(())
@@ -314,7 +318,10 @@ impl Transaction<'_> {
         let mut reservation = None;
         if action.max_cost().is_some() {
             match self.change().await?.reserve(&action, now) {
-                Ok(reserved) => reservation = Some(reserved),
+                Ok(reserved) => {
+                    reservation = Some(reserved);
+                    self.moved = true;
+                }
                 Err(refusal) => {
                     return Ok(ActionEvent::Refused { action, digest, context, verdict, refusal });
                 }
