@@ -27,19 +27,27 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
-/// The log as the writer sees it, the open transaction included.
-#[derive(Debug)]
+/// The log as the writer sees it, the open transaction included. Empty it knows nothing, and has to
+/// [catch up](Self::catch_up); so it has after a rollback.
+#[derive(Debug, Default)]
 pub(super) struct Applier {
     head: u64,
     streams: Streams,
     kinds: Kinds,
 }
 
+/// The last position.
+pub(super) fn head(conn: &Connection) -> rusqlite::Result<Position> {
+    conn.prepare_cached(HEAD)?.query_row([], |row| row.get(0)).map(Position::new)
+}
+
 impl Applier {
-    /// The log as it is committed. To be made anew after a rollback.
-    pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
-        let head = conn.prepare_cached(HEAD)?.query_row([], |row| row.get(0))?;
-        Ok(Self { head, streams: Streams::default(), kinds: Kinds::default() })
+    /// Reads what is committed, in an open transaction. The numbers of kinds stay what they were: those it knows
+    /// are committed, and never change.
+    pub(super) fn catch_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.streams = Streams::default();
+        self.head = head(conn)?.get();
+        Ok(())
     }
 
     pub(super) const fn head(&self) -> Position {

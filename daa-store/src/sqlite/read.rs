@@ -10,7 +10,8 @@ use daa_core::id::{EventKind, IdError, StreamId};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::checksum::checksum;
-use super::{connection, engine};
+use super::options::SqliteOptions;
+use super::{apply, connection, engine};
 
 /// More names than this are not kept in memory.
 const REMEMBERED: usize = 10_000;
@@ -39,8 +40,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
-        Ok(Self { conn: connection::reader(path)?, streams: HashMap::new(), kinds: HashMap::new() })
+    pub(super) fn open(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Self> {
+        Ok(Self { conn: connection::reader(path, options)?, streams: HashMap::new(), kinds: HashMap::new() })
+    }
+
+    pub(super) fn head(&self) -> Result<Position, ReadError> {
+        apply::head(&self.conn).map_err(engine::read_error)
     }
 
     pub(super) fn all(&mut self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {

@@ -1,14 +1,18 @@
 //! The thread that writes: group commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use daa_core::event::{AppendError, Appended, Batch, Position};
+use daa_core::event::{AppendError, Appended, Batch};
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use super::apply::{Applier, Refused};
+use super::apply::{self, Applier, Refused};
 use super::engine;
+use super::options::SqliteOptions;
 use super::queue::Outlet;
+use super::turn::Turn;
+use super::watcher::Head;
 use crate::lock::DirLock;
 
 /// A group that has this many events or payload bytes is not made larger, so that nobody waits long for others.
@@ -46,6 +50,8 @@ enum Group {
     RolledBack(rusqlite::Error),
     /// The commit itself failed.
     InDoubt(rusqlite::Error),
+    /// Not begun, because another writer was in the way all the time.
+    NoTurn(rusqlite::Error),
 }
 
 /// Owns the connection that writes.
@@ -53,7 +59,8 @@ enum Group {
 pub(super) struct Writer {
     conn: Connection,
     log: Applier,
-    head: watch::Sender<Position>,
+    turn: Turn,
+    head: Head,
     /// Why no more is written. After a commit in doubt only opening the file again tells what it holds.
     broken: Option<String>,
     /// Freed after the connection, which is above.
@@ -61,14 +68,21 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, lock: Arc<DirLock>) -> rusqlite::Result<Self> {
-        let log = Applier::load(&conn)?;
-        let head = watch::Sender::new(log.head());
-        Ok(Self { conn, log, head, broken: None, _lock: lock })
+    pub(super) fn new(
+        conn: Connection,
+        options: &SqliteOptions,
+        lock: Arc<DirLock>,
+    ) -> rusqlite::Result<Self> {
+        let head = Head::new(apply::head(&conn)?);
+        // It waits for its turn by itself.
+        conn.busy_timeout(Duration::ZERO)?;
+        let (log, turn) = (Applier::default(), Turn::new(options.patience));
+        Ok(Self { conn, log, turn, head, broken: None, _lock: lock })
     }
 
-    pub(super) fn follow(&self) -> watch::Receiver<Position> {
-        self.head.subscribe()
+    /// Where it tells how far the order has come.
+    pub(super) const fn head(&self) -> &Head {
+        &self.head
     }
 
     /// Serves the queue until it is closed and empty; then calls `before_close`, and closes the database.
@@ -109,6 +123,13 @@ impl Writer {
                 tracing::warn!(%error, "append failed and was rolled back");
                 answer_last(group, engine::append_error(error));
             }
+            Group::NoTurn(error) => {
+                tracing::warn!(%error, "no turn to write: another connection was in the way");
+                for job in group.drain(..) {
+                    let source = format!("no turn to write: {error}").into();
+                    let _ = job.answer.send(Err(AppendError::Unavailable { source }));
+                }
+            }
             Group::InDoubt(error) => {
                 tracing::error!(%error, "commit failed: the store takes no more appends until it is reopened");
                 self.broken = Some(error.to_string());
@@ -127,6 +148,11 @@ impl Writer {
                 group.iter().map(|_| Err(AppendError::Unavailable { source: refused() })).collect(),
             );
         }
+        match self.turn.take(&self.conn) {
+            Ok(()) => {}
+            Err(error) if engine::is_busy(&error) => return Group::NoTurn(error),
+            Err(error) => return self.roll_back(error),
+        }
         let outcomes = match self.apply(group) {
             Ok(outcomes) => outcomes,
             Err(error) => return self.roll_back(error),
@@ -134,16 +160,30 @@ impl Writer {
         match self.conn.execute_batch("COMMIT") {
             Ok(()) => {
                 self.log.shrink();
-                self.head.send_replace(self.log.head());
+                self.head.advance(self.log.head());
                 Group::Committed(outcomes)
             }
             Err(error) if engine::surely_not_committed(&error) => self.roll_back(error),
-            Err(error) => Group::InDoubt(error),
+            Err(error) => {
+                self.end_turn();
+                Group::InDoubt(error)
+            }
+        }
+    }
+
+    /// A commit that failed may have left the transaction open, which would keep all other writers out.
+    fn end_turn(&self) {
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction stays open until the store is closed");
         }
     }
 
     fn apply(&mut self, group: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
-        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        if self.turn.others_wrote(&self.conn)? {
+            self.log.catch_up(&self.conn)?;
+        }
         let mut outcomes = Vec::with_capacity(group.len());
         for job in group {
             outcomes.push(match self.log.apply(&self.conn, &job.batch) {
@@ -156,14 +196,14 @@ impl Writer {
     }
 
     fn roll_back(&mut self, error: rusqlite::Error) -> Group {
+        self.turn.forget();
+        self.log = Applier::default();
         // SQLite has rolled back by itself after some errors.
-        let ended = if self.conn.is_autocommit() { Ok(()) } else { self.conn.execute_batch("ROLLBACK") };
-        match ended.and_then(|()| Applier::load(&self.conn)) {
-            Ok(log) => self.log = log,
-            Err(error) => {
-                tracing::error!(%error, "rollback failed: the store takes no more appends until it is reopened");
-                self.broken = Some(error.to_string());
-            }
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "rollback failed: the store takes no more appends until it is reopened");
+            self.broken = Some(error.to_string());
         }
         Group::RolledBack(error)
     }

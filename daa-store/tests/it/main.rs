@@ -7,6 +7,7 @@ mod full;
 mod in_doubt;
 mod read_only;
 mod refusals;
+mod sharing;
 mod small_disk;
 mod sqlite_events;
 mod support;
