@@ -92,6 +92,15 @@ impl DirLock {
     }
 }
 
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing the file frees it only when no child process, on its way from fork to exec, has it open too.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, dir = %self.dir.display(), "the lock of a store is freed by closing it");
+        }
+    }
+}
+
 /// Not truncated: whoever holds the lock may have the file open.
 fn open(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).write(true).open(path)

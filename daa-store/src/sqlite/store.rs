@@ -10,13 +10,14 @@ use daa_core::event::{
     Subscription, Version,
 };
 use daa_core::id::StreamId;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
+use super::job::{Answer, Job};
 use super::options::{Sharing, SqliteOptions};
 use super::queue::{Inlet, queue};
 use super::readers::Readers;
 use super::watcher::{Watcher, Watching};
-use super::writer::{Job, Writer};
+use super::writer::Writer;
 use super::{engine, file};
 use crate::lock::DirLock;
 use crate::open::OpenError;
@@ -41,6 +42,9 @@ use crate::opening::Opening;
 ///   holds for each of them, whichever is killed. They write in turn, and every read, [`head`](EventStore::head)
 ///   included, shows what any of them acknowledged; a subscription learns of it within the
 ///   [poll interval](SqliteOptions::with_poll_interval).
+/// - [Erasing](EventStore::erase) takes at most 10,000 events or 32 MiB per transaction. Pages that it empties are
+///   used again for new events; the file does not become smaller. Where small events of other streams stand between
+///   those that are erased, pages stay partly filled.
 /// - When an append fails with [`AppendError::Unconfirmed`], this store takes no more appends; open it again to
 ///   learn from its streams whether the batch is there. Others that share the file go on.
 ///
@@ -160,6 +164,12 @@ impl SqliteEventStore {
         &self.path
     }
 
+    async fn write<T>(&self, job: Job, answer: Answer<T>) -> Result<T, AppendError> {
+        let size = job.megabytes();
+        self.appends.send(job, size).await.map_err(|_| AppendError::Closed)?;
+        answer.await.map_err(|gone| AppendError::Unconfirmed { source: gone.into() })?
+    }
+
     fn stop(&self) {
         self.appends.close();
         self.readers.close();
@@ -174,11 +184,8 @@ impl SqliteEventStore {
 impl EventStore for SqliteEventStore {
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         batch.check()?;
-        let (answer, answered) = oneshot::channel();
-        let job = Job::new(batch, answer);
-        let size = job.megabytes();
-        self.appends.send(job, size).await.map_err(|_| AppendError::Closed)?;
-        answered.await.map_err(|gone| AppendError::Unconfirmed { source: gone.into() })?
+        let (job, answer) = Job::append(batch);
+        self.write(job, answer).await
     }
 
     async fn read_stream(
@@ -199,6 +206,18 @@ impl EventStore for SqliteEventStore {
             return Err(ReadError::Closed);
         }
         Ok(Subscription::new(self.readers.clone(), self.head.clone(), after))
+    }
+
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
+        let mut events = 0;
+        loop {
+            let (job, answer) = Job::erase(stream.clone(), up_to);
+            let erased = self.write(job, answer).await?;
+            events += erased.events;
+            if erased.complete {
+                return Ok(events);
+            }
+        }
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

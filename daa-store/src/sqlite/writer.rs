@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daa_core::event::{AppendError, Appended, Batch};
+use daa_core::event::AppendError;
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
-use super::apply::{self, Applier, Refused};
+use super::apply::{self, Applier};
 use super::engine;
+use super::job::Job;
 use super::options::SqliteOptions;
 use super::queue::Outlet;
 use super::turn::Turn;
@@ -19,33 +19,10 @@ use crate::lock::DirLock;
 const GROUP_EVENTS: usize = 20_000;
 const GROUP_BYTES: usize = 32 << 20;
 
-/// An append that waits for the writer.
-#[derive(Debug)]
-pub(super) struct Job {
-    batch: Batch,
-    bytes: usize,
-    answer: oneshot::Sender<Outcome>,
-}
-
-impl Job {
-    pub(super) fn new(batch: Batch, answer: oneshot::Sender<Outcome>) -> Self {
-        let events = batch.writes.iter().flat_map(|write| &write.events);
-        let bytes = events.map(|event| event.payload.len()).sum();
-        Self { batch, bytes, answer }
-    }
-
-    /// The megabytes of payload, rounded up, and at least one.
-    pub(super) fn megabytes(&self) -> u32 {
-        u32::try_from(self.bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).max(1)
-    }
-}
-
-type Outcome = Result<Appended, AppendError>;
-
 /// How a transaction over a group ended.
 enum Group {
-    /// Durable; each batch with its own outcome.
-    Committed(Vec<Outcome>),
+    /// Durable; each job has its own outcome.
+    Committed,
     /// Rolled back, and certainly nothing is left of it.
     RolledBack(rusqlite::Error),
     /// The commit itself failed.
@@ -89,14 +66,14 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Outlet<Job>, before_close: impl FnOnce()) {
         let mut group = Vec::new();
         while let Ok(job) = queue.recv() {
-            let (mut events, mut bytes) = (job.batch.event_count(), job.bytes);
+            let (mut events, mut bytes) = (job.events(), job.bytes());
             group.push(job);
             while events < GROUP_EVENTS
                 && bytes < GROUP_BYTES
                 && let Ok(job) = queue.try_recv()
             {
-                events += job.batch.event_count();
-                bytes += job.bytes;
+                events += job.events();
+                bytes += job.bytes();
                 group.push(job);
             }
             self.serve(&mut group);
@@ -107,13 +84,8 @@ impl Writer {
     /// Answers every job of a group.
     fn serve(&mut self, group: &mut Vec<Job>) {
         match self.transact(group) {
-            Group::Committed(outcomes) => {
-                for (job, outcome) in group.drain(..).zip(outcomes) {
-                    // Nobody waits where the caller dropped its future.
-                    let _ = job.answer.send(outcome);
-                }
-            }
-            // One batch of the group made the whole fail: find out which.
+            Group::Committed => group.drain(..).for_each(Job::answer),
+            // One job of the group made the whole fail: find out which.
             Group::RolledBack(_) if group.len() > 1 => {
                 for job in group.drain(..) {
                     self.serve(&mut vec![job]);
@@ -121,13 +93,16 @@ impl Writer {
             }
             Group::RolledBack(error) => {
                 tracing::warn!(%error, "append failed and was rolled back");
-                answer_last(group, engine::append_error(error));
+                if let Some(job) = group.pop() {
+                    job.fail(engine::append_error(error));
+                }
             }
             Group::NoTurn(error) => {
                 tracing::warn!(%error, "no turn to write: another connection was in the way");
                 for job in group.drain(..) {
-                    let source = format!("no turn to write: {error}").into();
-                    let _ = job.answer.send(Err(AppendError::Unavailable { source }));
+                    job.fail(AppendError::Unavailable {
+                        source: format!("no turn to write: {error}").into(),
+                    });
                 }
             }
             Group::InDoubt(error) => {
@@ -135,33 +110,33 @@ impl Writer {
                 self.broken = Some(error.to_string());
                 for job in group.drain(..) {
                     let source = format!("commit failed: {error}; reopen the store").into();
-                    let _ = job.answer.send(Err(AppendError::Unconfirmed { source }));
+                    job.fail(AppendError::Unconfirmed { source });
                 }
             }
         }
     }
 
-    fn transact(&mut self, group: &[Job]) -> Group {
+    fn transact(&mut self, group: &mut [Job]) -> Group {
         if let Some(reason) = &self.broken {
-            let refused = || format!("an earlier commit failed: {reason}; reopen the store").into();
-            return Group::Committed(
-                group.iter().map(|_| Err(AppendError::Unavailable { source: refused() })).collect(),
-            );
+            for job in group {
+                let source = format!("an earlier commit failed: {reason}; reopen the store").into();
+                job.refuse(AppendError::Unavailable { source });
+            }
+            return Group::Committed;
         }
         match self.turn.take(&self.conn) {
             Ok(()) => {}
             Err(error) if engine::is_busy(&error) => return Group::NoTurn(error),
             Err(error) => return self.roll_back(error),
         }
-        let outcomes = match self.apply(group) {
-            Ok(outcomes) => outcomes,
-            Err(error) => return self.roll_back(error),
-        };
+        if let Err(error) = self.apply(group) {
+            return self.roll_back(error);
+        }
         match self.conn.execute_batch("COMMIT") {
             Ok(()) => {
                 self.log.shrink();
                 self.head.advance(self.log.head());
-                Group::Committed(outcomes)
+                Group::Committed
             }
             Err(error) if engine::surely_not_committed(&error) => self.roll_back(error),
             Err(error) => {
@@ -180,19 +155,11 @@ impl Writer {
         }
     }
 
-    fn apply(&mut self, group: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
+    fn apply(&mut self, group: &mut [Job]) -> rusqlite::Result<()> {
         if self.turn.others_wrote(&self.conn)? {
             self.log.catch_up(&self.conn)?;
         }
-        let mut outcomes = Vec::with_capacity(group.len());
-        for job in group {
-            outcomes.push(match self.log.apply(&self.conn, &job.batch) {
-                Ok(appended) => Ok(appended),
-                Err(Refused::Conflict(error)) => Err(error),
-                Err(Refused::Engine(error)) => return Err(error),
-            });
-        }
-        Ok(outcomes)
+        group.iter_mut().try_for_each(|job| job.apply(&mut self.log, &self.conn))
     }
 
     fn roll_back(&mut self, error: rusqlite::Error) -> Group {
@@ -206,11 +173,5 @@ impl Writer {
             self.broken = Some(error.to_string());
         }
         Group::RolledBack(error)
-    }
-}
-
-fn answer_last(group: &mut Vec<Job>, error: AppendError) {
-    if let Some(job) = group.pop() {
-        let _ = job.answer.send(Err(error));
     }
 }

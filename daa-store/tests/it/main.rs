@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod erase;
 mod folder_artifacts;
 mod full;
 mod in_doubt;
