@@ -22,8 +22,8 @@ const UNFINISHED: &str = "unfinished";
 /// [`Artifacts`] in a folder: each in a file `ab/cd/abcd…`, named by its digest.
 ///
 /// A put is acknowledged when the file and its name are on disk. Every get checks the content against the digest.
-/// What a crash left of a put is removed when the folder is opened again. A put of bytes whose file was damaged
-/// writes it anew.
+/// What a crash left of a put is removed when the folder is opened again by somebody who has it alone. A put of
+/// bytes whose file was damaged writes it anew.
 ///
 /// Files are read and written on tokio's blocking threads, so it needs a tokio runtime.
 #[derive(Debug)]
