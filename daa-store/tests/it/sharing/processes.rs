@@ -313,7 +313,8 @@ async fn processes_that_create_the_store_at_the_same_moment_share_one() {
 }
 
 /// Locks of the engine belong to the process and the file: opening and closing a second store in this process must
-/// not cost the first one its locks, or another process takes itself for the last, and removes the log.
+/// not cost the first one its locks, or another process takes itself for the last, and removes the log. (The bundled
+/// engine looks twice before it does so; the store does not rely on it.)
 #[tokio::test]
 async fn a_store_closed_in_this_process_leaves_the_other_its_locks() {
     let dir = tempfile::tempdir().unwrap();
