@@ -12,6 +12,7 @@ use crate::durable;
 use crate::folder::{FolderArtifacts, create_dir};
 use crate::lock::DirLock;
 use crate::open::OpenError;
+use crate::opening::Opening;
 use crate::sqlite::{SqliteEventStore, SqliteOptions};
 
 /// Says that a directory is ours and finished, and of which format.
@@ -22,12 +23,14 @@ const FORMAT: u32 = 1;
 const EVENTS: &str = "events.db";
 const ARTIFACTS: &str = "artifacts";
 
-/// A directory with an event store and artefacts, which belongs to one process at a time.
+/// A directory with an event store and artefacts, which belongs to one process at a time, or with
+/// [`Sharing::Processes`](crate::sqlite::Sharing::Processes) to several that share both.
 ///
 /// | name | content |
 /// |---|---|
 /// | `daa-data` | the format version; written last, so that it marks a finished directory |
 /// | `lock` | locked as long as the directory is open; the operating system frees it when the process ends |
+/// | `lock.opening` | locked while a shared directory is being opened |
 /// | `events.db` | the [`SqliteEventStore`], with `events.db-wal` and `events.db-shm` while it is open |
 /// | `artifacts/` | the [`FolderArtifacts`] |
 ///
@@ -69,7 +72,8 @@ impl DataDir {
         Self::open_with(path, SqliteOptions::default())
     }
 
-    /// As [`Self::open`], with options for the event store.
+    /// As [`Self::open`], with options for the event store. Those of them that are about sharing hold for the whole
+    /// directory.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -78,18 +82,18 @@ impl DataDir {
         // Looked at before the lock, which would leave its file in a directory that is not ours.
         examine(path)?;
         create_dir(path).map_err(|error| OpenError::io(path, error))?;
-        let lock = Arc::new(DirLock::acquire(path)?);
+        let opening = Opening::begin(path, &options)?;
         let finished = examine(path)?;
-        let events_path = path.join(EVENTS);
-        if finished && !events_path.exists() {
-            let detail = "the event store is missing".to_owned();
-            return Err(OpenError::Corrupt { path: events_path, detail });
+        let (events, artifacts) = (path.join(EVENTS), path.join(ARTIFACTS));
+        if opening.is_alone() {
+            prepare(path, finished)?;
+        } else if !finished {
+            // A store that is not of a data directory.
+            return Err(OpenError::InUse { path: path.to_owned() });
         }
-        let events = SqliteEventStore::open_locked(&events_path, &options, &lock)?;
-        let artifacts = FolderArtifacts::open_locked(&path.join(ARTIFACTS), &lock)?;
-        if !finished {
-            mark(path).map_err(|error| OpenError::io(path, error))?;
-        }
+        let lock = Arc::new(opening.finish()?);
+        let events = SqliteEventStore::open_prepared(&events, &options, &lock)?;
+        let artifacts = FolderArtifacts::open_prepared(&artifacts, &lock);
         Ok(Self { path: path.to_owned(), events: Arc::new(events), artifacts: Arc::new(artifacts) })
     }
 
@@ -150,6 +154,17 @@ fn examine(path: &Path) -> Result<bool, OpenError> {
     Ok(false)
 }
 
+/// Makes what is missing. Nobody else may have the directory open.
+fn prepare(path: &Path, finished: bool) -> Result<(), OpenError> {
+    let events = path.join(EVENTS);
+    if finished && !events.exists() {
+        return Err(OpenError::Corrupt { path: events, detail: "the event store is missing".to_owned() });
+    }
+    SqliteEventStore::prepare(&events)?;
+    FolderArtifacts::prepare(&path.join(ARTIFACTS))?;
+    if finished { Ok(()) } else { mark(path).map_err(|error| OpenError::io(path, error)) }
+}
+
 fn parse_marker(path: &Path, text: &str) -> Result<(), OpenError> {
     let path = path.join(MARKER);
     let mut lines = text.lines();
@@ -165,7 +180,9 @@ fn parse_marker(path: &Path, text: &str) -> Result<(), OpenError> {
 
 fn mark(path: &Path) -> io::Result<()> {
     let text = format!("{FIRST_LINE}\nformat {FORMAT}\n");
-    durable::write(&path.join(UNFINISHED_MARKER), &path.join(MARKER), text.as_bytes())
+    let unfinished = path.join(UNFINISHED_MARKER);
+    durable::remove_if_there(&unfinished)?;
+    durable::write(&unfinished, &path.join(MARKER), text.as_bytes())
 }
 
 /// Whether a crash in the middle of making a directory can have left this name.

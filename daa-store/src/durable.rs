@@ -18,9 +18,10 @@ pub(crate) fn publish(finished: &Path, name: &Path) -> io::Result<()> {
 }
 
 /// Writes `bytes` to `name` by way of `temporary`, which must be in the same directory. On failure neither is
-/// there.
+/// there, but for a `temporary` that was there before: it may be somebody else's work, and is an error.
 pub(crate) fn write(temporary: &Path, name: &Path, bytes: &[u8]) -> io::Result<()> {
-    let written = write_synced(temporary, bytes).and_then(|()| publish(temporary, name));
+    let file = File::create_new(temporary)?;
+    let written = write_synced(file, bytes).and_then(|()| publish(temporary, name));
     if written.is_err() {
         // The file is not published; what cannot be removed now is removed when the store is opened again.
         let _ = fs::remove_file(temporary);
@@ -28,8 +29,7 @@ pub(crate) fn write(temporary: &Path, name: &Path, bytes: &[u8]) -> io::Result<(
     written
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+fn write_synced(mut file: File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }

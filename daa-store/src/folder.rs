@@ -22,8 +22,8 @@ const UNFINISHED: &str = "unfinished";
 /// [`Artifacts`] in a folder: each in a file `ab/cd/abcd…`, named by its digest.
 ///
 /// A put is acknowledged when the file and its name are on disk. Every get checks the content against the digest.
-/// What a crash left of a put is removed when the folder is opened again. A put of bytes whose file was damaged
-/// writes it anew.
+/// What a crash left of a put is removed when the folder is opened again by somebody who has it alone. A put of
+/// bytes whose file was damaged writes it anew.
 ///
 /// Files are read and written on tokio's blocking threads, so it needs a tokio runtime.
 #[derive(Debug)]
@@ -49,14 +49,19 @@ impl FolderArtifacts {
         let root = root.as_ref();
         create_dir(root).map_err(|error| OpenError::io(root, error))?;
         let lock = DirLock::acquire(root)?;
-        Self::open_locked(root, &Arc::new(lock))
+        Self::prepare(root)?;
+        Ok(Self::open_prepared(root, &Arc::new(lock)))
     }
 
-    /// As [`Self::open`], guarded by a lock that the caller has taken.
-    pub(crate) fn open_locked(root: &Path, lock: &Arc<DirLock>) -> Result<Self, OpenError> {
-        prepare(root).map_err(|error| OpenError::io(root, error))?;
+    /// Leaves the folder there, and nothing of unfinished puts in it. Nobody else may have it open.
+    pub(crate) fn prepare(root: &Path) -> Result<(), OpenError> {
+        prepare(root).map_err(|error| OpenError::io(root, error))
+    }
+
+    /// As [`Self::open`], of a folder that is prepared, and guarded by a lock that the caller has taken.
+    pub(crate) fn open_prepared(root: &Path, lock: &Arc<DirLock>) -> Self {
         let folder = Folder { root: root.to_owned(), puts: AtomicU64::new(0), _lock: lock.clone() };
-        Ok(Self { folder: Arc::new(folder) })
+        Self { folder: Arc::new(folder) }
     }
 
     /// The folder.
@@ -108,14 +113,24 @@ impl Folder {
             place.sync().map_err(failed)?;
             return Ok(digest);
         }
-        let number = self.puts.fetch_add(1, Ordering::Relaxed);
-        let unfinished = self.root.join(UNFINISHED).join(format!("{digest}.{number}"));
         place
             .create_dirs()
-            .and_then(|()| durable::write(&unfinished, &place.file, bytes))
+            .and_then(|()| self.write(&place.file, digest, bytes))
             .and_then(|()| place.sync())
             .map_err(failed)?;
         Ok(digest)
+    }
+
+    fn write(&self, file: &Path, digest: Digest, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            let number = self.puts.fetch_add(1, Ordering::Relaxed);
+            let unfinished = self.root.join(UNFINISHED).join(format!("{digest}.{number}"));
+            match durable::write(&unfinished, file, bytes) {
+                // Another process that shares the folder puts the same bytes, or was killed while it did.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                written => return written,
+            }
+        }
     }
 
     fn get(&self, digest: Digest) -> Result<Option<Bytes>, ArtifactError> {

@@ -4,20 +4,28 @@
 //! wait into one transaction, so that they share one `fsync` (group commit), and answers them when that is
 //! done. A few reader threads have a connection each; in WAL mode they and the writer never wait for each other.
 //! Nothing needs a particular executor: answers come over channels.
+//!
+//! Several stores may share a file ([`Sharing::Processes`]). Their writers take turns, each looks in its turn
+//! whether another has written since, and forgets what it knew if so; a thread of each watches what the others
+//! append.
 
 mod apply;
 mod checksum;
 mod connection;
 mod engine;
+mod erase;
 mod file;
 mod intern;
+mod job;
 mod options;
 mod queue;
 mod read;
 mod readers;
 mod schema;
 mod store;
+mod turn;
+mod watcher;
 mod writer;
 
-pub use options::{OpenCheck, SqliteOptions};
+pub use options::{OpenCheck, Sharing, SqliteOptions};
 pub use store::SqliteEventStore;

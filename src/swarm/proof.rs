@@ -18,10 +18,11 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Whether nothing is amiss.
+    /// Whether nothing is amiss. Where events of actions were erased nobody can tell, so it is not sound.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.journal.violations == 0 && self.ledger.as_ref().is_ok_and(|summary| summary.sum == 0)
+        let journal = self.journal.violations == 0 && self.journal.erased == 0;
+        journal && self.ledger.as_ref().is_ok_and(|summary| summary.sum == 0)
     }
 
     /// Whether nothing is left open: no action without a last word, no money on hold. So it is after a run has ended.

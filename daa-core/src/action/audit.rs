@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::journal::{ActionEvent, ActionState, ActionStatus};
 use super::policy::Decision;
+use super::request::STREAMS;
 use crate::event::{EventStore, PageSize, Position, ReadError, RecordedEvent, Version};
 use crate::id::StreamId;
 
@@ -20,7 +21,12 @@ const MAX_FINDINGS: usize = 100;
 /// An action that ended without effect may be asked for again under its id, and then the same holds of its next go.
 /// An action that somebody had to approve carries an approval of its own digest and of the rules that asked.
 ///
-/// Memory is bounded by the number of actions that are open or ended without effect. What this check cannot see is a log that somebody rewrote
+/// An event that was [erased](EventStore::erase) is no violation, but it proves nothing either: it is counted
+/// ([`JournalSummary::erased`]), and what is left of an action whose beginning was erased is a violation, because
+/// nobody can tell any more whether it was permitted. So do not erase the streams of actions that are to be audited.
+///
+/// Memory is bounded by the number of actions that are open or ended without effect. What this check cannot see is a
+/// log that somebody rewrote
 /// consistently from its start; that takes a signed checkpoint held elsewhere.
 #[derive(Debug, Default)]
 pub struct JournalAudit {
@@ -37,6 +43,8 @@ pub struct JournalAudit {
 pub struct JournalSummary {
     /// Events about actions.
     pub entries: u64,
+    /// Events of actions that were erased; what they said is not known.
+    pub erased: u64,
     /// Actions that were asked for.
     pub actions: u64,
     /// Actions that took effect.
@@ -94,8 +102,8 @@ pub enum Violation {
     /// The rules left it to somebody else, and nobody approved of it; or the rules denied it.
     #[error("the action was permitted without a right to it")]
     Unapproved,
-    /// Something after the last word.
-    #[error("the action had already ended")]
+    /// Something after the last word, or after a decision that was erased.
+    #[error("the action had already ended, or its decision was erased")]
     AfterTheEnd,
 }
 
@@ -128,7 +136,11 @@ impl JournalAudit {
     /// Takes the next event of the log.
     pub fn check(&mut self, recorded: &RecordedEvent) {
         let event = match ActionEvent::read(recorded) {
-            Ok(None) => return,
+            Ok(None) => {
+                let of_action = recorded.is_erased() && recorded.stream.as_str().starts_with(STREAMS);
+                self.summary.erased += u64::from(of_action);
+                return;
+            }
             Ok(Some(event)) => event,
             Err(_) => return self.find(recorded, Violation::Undecodable),
         };
@@ -324,6 +336,29 @@ mod tests {
             endorsement: None,
         };
         assert_eq!(violations(&self::log(&[event])), [Violation::Reservation]);
+    }
+
+    #[test]
+    fn erased_events_are_counted_and_what_is_left_of_their_action_is_found() {
+        let whole = log(&[permitted(), attempted(1), succeeded()]);
+        for erased in 0..=3 {
+            let mut audit = JournalAudit::new();
+            for (index, event) in whole.iter().enumerate() {
+                let event = if index < erased { event.clone().into_erased() } else { event.clone() };
+                audit.check(&event);
+            }
+            let summary = audit.summary();
+            assert_eq!(summary.erased, erased as u64);
+            assert_eq!((summary.entries, summary.open), (3 - erased as u64, 0));
+            let left = if erased == 0 { 0 } else { 3 - erased };
+            assert_eq!(summary.violations, left as u64);
+            assert!(summary.findings.iter().all(|finding| finding.violation == Violation::AfterTheEnd));
+        }
+        let mut audit = JournalAudit::new();
+        let mut elsewhere = whole[0].clone().into_erased();
+        elsewhere.stream = "metrics".parse().unwrap();
+        audit.check(&elsewhere);
+        assert_eq!(audit.summary(), JournalSummary::default());
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Gate {
         }
     }
 
-    /// Where an action stands; `None` when it was never asked for.
+    /// Where an action stands; `None` when it was never asked for, or its decision was erased.
     ///
     /// # Errors
     /// [`GateError`] when the store cannot be read, or holds something else in the action's stream.

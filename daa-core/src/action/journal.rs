@@ -17,6 +17,10 @@ use crate::event::{
 use crate::id::{ActionId, EventKind};
 
 /// What happens to an action. All events of one action stand in its own stream, `action/ID`.
+///
+/// That stream may be [erased](EventStore::erase) when the action has ended and nobody is to audit it any more; its id
+/// stays used. Never before: an open action without its decision is one that nobody reconciles, and the money that is
+/// held for it stays held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -106,7 +110,7 @@ impl ActionEvent {
         }
     }
 
-    /// Reads a recorded event; `None` when it is not about an action.
+    /// Reads a recorded event; `None` when it is not about an action, or was erased.
     ///
     /// # Errors
     /// [`DecodeError`] when it is, but does not decode.
@@ -232,7 +236,8 @@ impl ActionStatus {
     }
 }
 
-/// The actions of a store that are still open, found by reading its log.
+/// The actions of a store that are still open, found by reading its log. Erased events are passed over, and so is
+/// what is left of an action whose decision was erased.
 #[derive(Clone, Debug, Default)]
 pub struct OpenActions {
     read: Position,

@@ -143,12 +143,15 @@ impl Action {
     }
 }
 
+/// What the names of the streams of actions begin with.
+pub(super) const STREAMS: &str = "action/";
+
 pub(crate) fn stream_of(id: &ActionId) -> Result<StreamId, ActionError> {
     let too_long = ActionError::IdTooLong { len: id.as_str().len() };
     if id.as_str().len() > MAX_ACTION_ID {
         return Err(too_long);
     }
-    StreamId::new(format!("action/{id}")).map_err(|_| too_long)
+    StreamId::new(format!("{STREAMS}{id}")).map_err(|_| too_long)
 }
 
 /// What the rules may know beside the action: named facts about the agent and its world.

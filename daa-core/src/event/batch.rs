@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::{AppendError, DecodeError};
-use super::record::{Position, Version};
+use super::record::{Position, RecordedEvent, Version};
 use crate::clock::Timestamp;
 use crate::id::{EventKind, StreamId};
 
@@ -126,7 +126,8 @@ impl Batch {
     /// Checks the bounds. Every store calls this before it writes.
     ///
     /// # Errors
-    /// [`AppendError::Empty`] without events, [`AppendError::TooLarge`] beyond [`BatchLimits`].
+    /// [`AppendError::Empty`] without events, [`AppendError::TooLarge`] beyond [`BatchLimits`],
+    /// [`AppendError::ReservedKind`] for a kind that says that an event was erased.
     pub fn check(&self) -> Result<(), AppendError> {
         let too_large = |what, actual, limit| Err(AppendError::TooLarge { what, actual, limit });
         let count = self.event_count();
@@ -136,7 +137,11 @@ impl Batch {
         if count > BatchLimits::EVENTS {
             return too_large("events in a batch", count, BatchLimits::EVENTS);
         }
-        let sizes = || self.writes.iter().flat_map(|write| &write.events).map(|event| event.payload.len());
+        let events = || self.writes.iter().flat_map(|write| &write.events);
+        if let Some(event) = events().find(|event| event.kind.as_str() == RecordedEvent::ERASED) {
+            return Err(AppendError::ReservedKind { kind: event.kind.clone() });
+        }
+        let sizes = || events().map(|event| event.payload.len());
         let largest = sizes().max().unwrap_or_default();
         if largest > BatchLimits::PAYLOAD {
             return too_large("payload bytes in an event", largest, BatchLimits::PAYLOAD);

@@ -8,9 +8,10 @@ use crate::id::{EventKind, StreamId};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why nothing was appended.
+/// Why nothing was appended, or not all erased.
 ///
-/// After every variant but [`Self::Unconfirmed`] the store is as it was before.
+/// After every variant but [`Self::Unconfirmed`] of an append the store is as it was before. What holds after that
+/// of an erasure says [`EventStore::erase`](super::EventStore::erase).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -36,6 +37,12 @@ pub enum AppendError {
         actual: usize,
         /// How much is allowed.
         limit: usize,
+    },
+    /// An event of a kind that only the store itself gives, [`RecordedEvent::ERASED`](super::RecordedEvent::ERASED).
+    #[error("events of kind {kind} come of erasing, and cannot be appended")]
+    ReservedKind {
+        /// The kind.
+        kind: EventKind,
     },
     /// The disk, or the store's own size limit, is full.
     #[error("the store is full")]
@@ -76,7 +83,11 @@ pub enum AppendError {
 impl Reaction for AppendError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Conflict { .. } | Self::Empty | Self::TooLarge { .. } | Self::Closed => Fault::Caller,
+            Self::Conflict { .. }
+            | Self::Empty
+            | Self::TooLarge { .. }
+            | Self::ReservedKind { .. }
+            | Self::Closed => Fault::Caller,
             Self::Full { .. } | Self::ReadOnly | Self::Unavailable { .. } => Fault::Environment,
             Self::Unconfirmed { .. } | Self::Corrupt { .. } => Fault::Environment,
         }
@@ -86,9 +97,12 @@ impl Reaction for AppendError {
         match self {
             Self::Conflict { .. } | Self::Unconfirmed { .. } => Retry::Now,
             Self::Full { .. } | Self::Unavailable { .. } => Retry::Later,
-            Self::Empty | Self::TooLarge { .. } | Self::ReadOnly | Self::Closed | Self::Corrupt { .. } => {
-                Retry::Never
-            }
+            Self::Empty
+            | Self::TooLarge { .. }
+            | Self::ReservedKind { .. }
+            | Self::ReadOnly
+            | Self::Closed
+            | Self::Corrupt { .. } => Retry::Never,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::batch::{Batch, ExpectedVersion};
@@ -16,7 +17,7 @@ use crate::id::StreamId;
 /// An [`EventStore`] in memory. It keeps the whole contract, and survives nothing: not the process, not a
 /// crash. Clones share one store; when the last is dropped, subscriptions end.
 ///
-/// Memory grows with every event; there is no retention.
+/// Memory grows with every event; [erasing](EventStore::erase) gives the room of payloads back.
 #[derive(Clone, Debug)]
 pub struct MemoryEventStore {
     log: Arc<SharedLog>,
@@ -85,6 +86,19 @@ impl Log {
             }
         }
         Appended::new(first, Position::new(self.events.len() as u64))
+    }
+
+    fn erase(&mut self, stream: &StreamId, up_to: Version) -> u64 {
+        let kind = RecordedEvent::erased_kind();
+        let indexes = self.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+        let mut erased = 0;
+        for &index in indexes.iter().take(index(up_to.get())) {
+            if let Some(event) = self.events.get_mut(index).filter(|event| !event.is_erased()) {
+                (event.kind, event.payload) = (kind.clone(), Bytes::new());
+                erased += 1;
+            }
+        }
+        erased
     }
 }
 
@@ -169,6 +183,11 @@ impl EventStore for MemoryEventStore {
     async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError> {
         let head = self.guarded_head().as_ref().ok_or(ReadError::Closed)?.subscribe();
         Ok(Subscription::new(self.log.clone(), head, after))
+    }
+
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
+        let mut log = self.log.lock();
+        if log.closed { Err(AppendError::Closed) } else { Ok(log.erase(stream, up_to)) }
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

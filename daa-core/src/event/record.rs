@@ -78,7 +78,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// One event as it stands in a store, for good.
+/// One event as it stands in a store. Its place, its time and its stream stay for good; its kind and its content
+/// until it is [erased](super::EventStore::erase).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedEvent {
@@ -108,6 +109,28 @@ impl RecordedEvent {
         payload: Bytes,
     ) -> Self {
         Self { position, stream, version, kind, at, payload }
+    }
+
+    /// The kind that an event has once it is erased. No append may bring it.
+    pub const ERASED: &'static str = "erased.v1";
+
+    /// Whether its content and its kind were [erased](super::EventStore::erase).
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.kind.as_str() == Self::ERASED
+    }
+
+    /// For those who implement a store: the event without its content and its kind.
+    #[must_use]
+    pub fn into_erased(self) -> Self {
+        Self { kind: Self::erased_kind(), payload: Bytes::new(), ..self }
+    }
+
+    /// For those who implement a store: [`Self::ERASED`] as a kind.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
+    pub fn erased_kind() -> EventKind {
+        EventKind::new(Self::ERASED).expect("a constant kind is an id")
     }
 
     /// Reads the payload as JSON.

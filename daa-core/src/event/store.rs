@@ -68,6 +68,9 @@ pub trait ReadAll: Send + Sync + fmt::Debug {
 /// - let a subscriber that starts in history go on to live events without missing or repeating one;
 /// - show an acknowledged append to every read that begins after the acknowledgement.
 ///
+/// [Erasing](EventStore::erase) takes the content and the kind of events away and nothing else; an implementation
+/// must keep the order, the versions and the times as they are.
+///
 /// A page may hold fewer events than were asked for although more exist ([`PageSize::MAX_BYTES`]): only an
 /// empty page means that there are none.
 ///
@@ -108,6 +111,30 @@ pub trait EventStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError>;
+
+    /// Erases the events of `stream` up to and with version `up_to`, so that their room can be used again: payload
+    /// and kind go, and the kind becomes [`RecordedEvent::ERASED`]. Position, stream, version and time stay, so the
+    /// order gets no gap, and appends go on as if nothing had happened. Where `up_to` is beyond the end of the stream,
+    /// what is there is erased; a stream that does not exist has nothing to erase.
+    ///
+    /// How many events this call erased; those that were erased before do not count, so that calling again is
+    /// harmless.
+    ///
+    /// An acknowledged erasure is as durable as an append, and every read that begins afterwards shows it; a
+    /// subscription may still give what it had read before. Events are erased from the first on, and a long prefix in
+    /// several transactions, so that appends need not wait for the whole.
+    ///
+    /// It is there to get room back, and no promise that the bytes cannot be found on the disk. What is erased is
+    /// gone for every projection that has not read it yet: the owner of a stream writes a snapshot first. The stream
+    /// of an open action must not be erased: without its decision and its attempt nobody can settle it. Nor should
+    /// streams that an auditor is to check.
+    ///
+    /// # Errors
+    /// [`AppendError`]: of the prefix, a part may be erased. Calling again goes on from there.
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves a part of the prefix erased, or none, or all; each event wholly or not at all.
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError>;
 
     /// The position of the last event; [`Position::START`] when there is none.
     ///

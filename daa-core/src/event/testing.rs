@@ -30,6 +30,7 @@
 mod append;
 mod close;
 mod concurrent;
+mod erase;
 mod model;
 mod read;
 mod subscribe;
@@ -43,6 +44,7 @@ use bytes::Bytes;
 pub use self::append::*;
 pub use self::close::*;
 pub use self::concurrent::*;
+pub use self::erase::*;
 pub use self::model::*;
 pub use self::read::*;
 pub use self::subscribe::*;
@@ -83,6 +85,14 @@ macro_rules! event_store_conformance {
             concurrent_writers_with_retries_all_get_through_exactly_once
             readers_see_no_gap_and_no_half_batch_while_writers_write
             a_dropped_append_is_whole_or_absent
+            erases_content_and_kind_and_nothing_else
+            erasing_again_erases_only_what_is_new
+            erases_what_is_there_and_no_more
+            appends_go_on_after_erasing
+            refuses_an_append_of_the_kind_of_erased_events
+            subscribers_see_erased_events_as_erased
+            erases_a_long_prefix_whole
+            erases_beside_writers_and_readers
             a_closed_store_refuses_everything
             closing_ends_subscriptions
             closing_finishes_what_was_accepted

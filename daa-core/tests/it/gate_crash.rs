@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daa_core::action::{ActionState, Context, Gate, GateError, OpenActions};
 use daa_core::clock::ManualClock;
-use daa_core::event::{EventStore, MemoryEventStore};
+use daa_core::event::{EventStore, MemoryEventStore, Version};
 use daa_core::id::ActionId;
 use proptest::prelude::*;
 use serde_json::json;
@@ -236,4 +236,22 @@ proptest! {
             assert_each_took_effect_and_was_paid_once(&*disk, &outside).await;
         });
     }
+}
+
+#[tokio::test]
+async fn an_erased_action_is_forgotten_and_its_id_stays_used() {
+    let store = Arc::new(MemoryEventStore::new());
+    let outside = Outside::that(Does::Succeeds(40));
+    let gate = gate_on(store.clone(), &ManualClock::default());
+    gate.submit(action("p1"), Context::new(), &outside).await.unwrap();
+    // The decision alone, then all.
+    for up_to in [1, 3] {
+        store.erase(&"action/p1".parse().unwrap(), Version::new(up_to)).await.unwrap();
+        let again = gate.submit(action("p1"), Context::new(), &outside).await.unwrap_err();
+        assert!(matches!(again, GateError::IdUsed { .. }), "{again:?}");
+        assert_eq!((outside.calls(), outside.effects("p1")), (1, 1));
+        assert!(gate.status(&id("p1")).await.unwrap().is_none());
+        assert!(gate.open_actions().await.unwrap().is_empty());
+    }
+    assert_eq!(Balance::read(&*store).await.paid.get("p1"), Some(&40));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daa_core::event::testing::{ModelWrite, behaves_as_the_model};
+use daa_core::event::testing::{ModelStep, ModelWrite, behaves_as_the_model};
 use daa_core::event::{EventStore, MemoryEventStore, Position};
 use proptest::prelude::*;
 
@@ -20,17 +20,19 @@ async fn dropping_the_last_clone_ends_subscriptions() {
     assert!(subscription.next().await.unwrap().is_none());
 }
 
-fn batches() -> impl Strategy<Value = Vec<Vec<ModelWrite>>> {
+fn steps() -> impl Strategy<Value = Vec<ModelStep>> {
     let off = prop_oneof![4 => Just(Some(0)), 4 => Just(None), 1 => (-2_i8..=2).prop_map(Some)];
     let write =
         (0_u8..4, off, 0_u8..4).prop_map(|(stream, off, events)| ModelWrite::new(stream, off, events));
-    prop::collection::vec(prop::collection::vec(write, 1..4), 0..30)
+    let append = prop::collection::vec(write, 1..4).prop_map(ModelStep::Append);
+    let erase = (0_u8..5, 0_u8..12).prop_map(|(stream, up_to)| ModelStep::Erase { stream, up_to });
+    prop::collection::vec(prop_oneof![4 => append, 1 => erase], 0..30)
 }
 
 proptest! {
     #[test]
-    fn behaves_as_the_model_for_any_batches(batches in batches()) {
+    fn behaves_as_the_model_for_any_steps(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(behaves_as_the_model(fresh().1, batches));
+        runtime.block_on(behaves_as_the_model(fresh().1, steps));
     }
 }

@@ -379,6 +379,10 @@ impl EventStore for Silent {
         pending().await
     }
 
+    async fn erase(&self, _: &StreamId, _: Version) -> Result<u64, AppendError> {
+        pending().await
+    }
+
     async fn head(&self) -> Result<Position, ReadError> {
         pending().await
     }

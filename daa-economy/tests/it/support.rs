@@ -112,6 +112,10 @@ impl EventStore for FlakyStore {
         self.inner.subscribe(after).await
     }
 
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
+        self.inner.erase(stream, up_to).await
+    }
+
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
     }
@@ -172,6 +176,10 @@ impl EventStore for DyingStore {
 
     async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError> {
         self.inner.subscribe(after).await
+    }
+
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
+        self.inner.erase(stream, up_to).await
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

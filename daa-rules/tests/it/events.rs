@@ -108,6 +108,10 @@ impl EventStore for Full {
         Err(ReadError::Closed)
     }
 
+    async fn erase(&self, _: &StreamId, _: Version) -> Result<u64, AppendError> {
+        Err(AppendError::ReadOnly)
+    }
+
     async fn head(&self) -> Result<Position, ReadError> {
         Err(ReadError::Closed)
     }

@@ -1,12 +1,16 @@
 //! Turns batches into rows, inside a transaction that somebody else commits.
 
-use daa_core::event::{AppendError, Appended, Batch, ExpectedVersion, Position, StreamWrite, Version};
+use daa_core::event::{
+    AppendError, Appended, Batch, ExpectedVersion, Position, RecordedEvent, StreamWrite, Version,
+};
+use daa_core::id::StreamId;
 use rusqlite::{Connection, Statement};
 
 use super::checksum::checksum;
-use super::intern::{Kinds, Streams, add_stream};
+use super::erase::{self, Erased, Prefix};
+use super::intern::{Kinds, Known, Streams, add_stream};
 
-const ADD_EVENT: &str = "
+pub(super) const ADD_EVENT: &str = "
     INSERT INTO events (position, stream, version, kind, at, checksum, payload)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const ADD_RUN: &str = "INSERT INTO runs (stream, version, position, length) VALUES (?1, ?2, ?3, ?4)";
@@ -15,8 +19,9 @@ const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
 /// Why a batch was not applied.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// A stream is elsewhere. Nothing was written; the transaction goes on.
-    Conflict(AppendError),
+    /// Nothing was written for it, and the transaction goes on: a stream is elsewhere, or what is to be erased is
+    /// damaged.
+    Answer(AppendError),
     /// The engine failed. The transaction must be rolled back.
     Engine(rusqlite::Error),
 }
@@ -27,19 +32,27 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
-/// The log as the writer sees it, the open transaction included.
-#[derive(Debug)]
+/// The log as the writer sees it, the open transaction included. Empty it knows nothing, and has to
+/// [catch up](Self::catch_up); so it has after a rollback.
+#[derive(Debug, Default)]
 pub(super) struct Applier {
     head: u64,
     streams: Streams,
     kinds: Kinds,
 }
 
+/// The last position.
+pub(super) fn head(conn: &Connection) -> rusqlite::Result<Position> {
+    conn.prepare_cached(HEAD)?.query_row([], |row| row.get(0)).map(Position::new)
+}
+
 impl Applier {
-    /// The log as it is committed. To be made anew after a rollback.
-    pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
-        let head = conn.prepare_cached(HEAD)?.query_row([], |row| row.get(0))?;
-        Ok(Self { head, streams: Streams::default(), kinds: Kinds::default() })
+    /// Reads what is committed, in an open transaction. The numbers of kinds stay what they were: those it knows
+    /// are committed, and never change.
+    pub(super) fn catch_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.streams = Streams::default();
+        self.head = head(conn)?.get();
+        Ok(())
     }
 
     pub(super) const fn head(&self) -> Position {
@@ -79,7 +92,7 @@ impl Applier {
             {
                 self.give_back(&claimed);
                 let stream = write.stream.clone();
-                return Err(Refused::Conflict(AppendError::Conflict { stream, expected, actual }));
+                return Err(Refused::Answer(AppendError::Conflict { stream, expected, actual }));
             }
             claimed.push((slot, known.version));
             known.version += write.events.len() as u64;
@@ -113,6 +126,27 @@ impl Applier {
             self.head = position;
         }
         Ok(())
+    }
+
+    /// Erases the events of a stream up to a version, or as many of them as one transaction may.
+    pub(super) fn erase(
+        &mut self,
+        conn: &Connection,
+        stream: &StreamId,
+        up_to: Version,
+    ) -> Result<Erased, Refused> {
+        let slot = self.streams.slot(conn, stream)?;
+        let Some(&mut Known { id: Some(id), version }) = self.streams.get_mut(slot) else {
+            return Ok(Erased { events: 0, complete: true });
+        };
+        let kind = self.kinds.find(conn, &RecordedEvent::erased_kind())?;
+        let prefix = Prefix { stream: id, up_to: up_to.get().min(version) };
+        let (found, complete) = prefix.unerased(conn, kind)?;
+        if !found.is_empty() {
+            let kind = self.kinds.id(conn, &RecordedEvent::erased_kind())?;
+            found.iter().try_for_each(|event| erase::rewrite(conn, event, id, kind))?;
+        }
+        Ok(Erased { events: found.len() as u64, complete })
     }
 
     fn stream_id(&mut self, conn: &Connection, write: &StreamWrite, slot: usize) -> rusqlite::Result<i64> {

@@ -20,6 +20,7 @@ const READER_CACHE: i32 = -2_048;
 /// macOS too.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {
     let conn = open(path, OpenFlags::empty(), WRITER_CACHE)?;
+    conn.busy_timeout(options.patience)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "fullfsync", true)?;
@@ -34,8 +35,10 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> rusqlite::Result<C
 }
 
 /// A connection that reads.
-pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn reader(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {
     let conn = open(path, OpenFlags::empty(), READER_CACHE)?;
+    // A read waits for no writer, but for one that recovers the file after another's crash.
+    conn.busy_timeout(options.patience)?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
 }

@@ -52,8 +52,12 @@ pub(super) fn append_error(source: Error) -> AppendError {
 /// Whether a commit that failed this way has certainly left nothing behind. The frame that completes a
 /// transaction is written last, and a full disk or a busy lock is met before it.
 pub(super) fn surely_not_committed(error: &Error) -> bool {
-    let busy = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
-    busy || meaning(error) == Meaning::Full
+    is_busy(error) || meaning(error) == Meaning::Full
+}
+
+/// Whether another connection is in the way.
+pub(super) fn is_busy(error: &Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 pub(super) fn read_error(source: Error) -> ReadError {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::options::{OpenCheck, SqliteOptions};
+use super::options::{OpenCheck, Sharing, SqliteOptions};
 use super::{connection, engine, schema};
 use crate::durable::{publish, remove_if_there};
 use crate::open::OpenError;
@@ -19,23 +19,57 @@ const PAGE_COUNT_AT: usize = 28;
 const USER_VERSION_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
 
-/// Opens the database for writing, creating it where there is none. The directory must be locked.
-pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
+/// Leaves a database of this version there: examines it, or creates it where there is none. Nobody may have it
+/// open, in this process neither: this looks at the file past the engine.
+pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
     remove_unfinished(path).map_err(|error| OpenError::io(path, error))?;
-    let found = match examine(path)? {
-        Some(found) => found,
-        None => create(path)?,
-    };
+    match examine(path)? {
+        None => create(path),
+        Some(schema::SUPPORTED) => Ok(()),
+        Some(older) => migrate(path, older),
+    }
+}
+
+/// Opens a database that is prepared for writing. Others that share it may have it open.
+pub(super) fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |error| engine::open_error(path, error);
-    let mut conn = connection::writer(path, options).map_err(failed)?;
+    let conn = connection::writer(path, options).map_err(failed)?;
     if conn.is_readonly("main").map_err(failed)? {
         return Err(OpenError::ReadOnly { path: path.to_owned() });
     }
-    schema::migrate(&mut conn, found).map_err(failed)?;
+    if options.sharing == Sharing::Processes {
+        check_format(path, &conn)?;
+    }
     if options.check == OpenCheck::Pages {
         check_pages(path, &conn)?;
     }
     Ok(conn)
+}
+
+/// Who shares the file with us may be of another version.
+fn check_format(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let path = || path.to_owned();
+    let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let number = |name| number(name).map_err(|error| engine::open_error(&path(), error));
+    if number("application_id")? != schema::APPLICATION_ID {
+        let found = "a SQLite database of another application".to_owned();
+        return Err(OpenError::Foreign { path: path(), found });
+    }
+    match number("user_version")? {
+        schema::SUPPORTED => Ok(()),
+        found if found > schema::SUPPORTED => {
+            Err(OpenError::SchemaTooNew { path: path(), found, supported: schema::SUPPORTED })
+        }
+        // It becomes one of this version when those of the older version have closed it.
+        _ => Err(OpenError::InUse { path: path() }),
+    }
+}
+
+fn migrate(path: &Path, found: u32) -> Result<(), OpenError> {
+    let failed = |error| engine::open_error(path, error);
+    let mut conn = connection::creator(path).map_err(failed)?;
+    schema::migrate(&mut conn, found).map_err(failed)?;
+    conn.close().map_err(|(_, error)| failed(error))
 }
 
 /// The format of the file as its header states it, `None` when there is no file. Only reads, so that a file that
@@ -99,19 +133,15 @@ fn number(header: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Builds the file under another name, so that it is there whole or not at all.
-fn create(path: &Path) -> Result<u32, OpenError> {
+fn create(path: &Path) -> Result<(), OpenError> {
     let unfinished = unfinished(path);
-    let failed = |error| engine::open_error(path, error);
-    let mut conn = connection::creator(&unfinished).map_err(failed)?;
-    schema::migrate(&mut conn, 0).map_err(failed)?;
-    conn.close().map_err(|(_, error)| failed(error))?;
+    migrate(&unfinished, 0)?;
     File::options()
         .write(true)
         .open(&unfinished)
         .and_then(|file| file.sync_all())
         .and_then(|()| publish(&unfinished, path))
-        .map_err(|error| OpenError::io(path, error))?;
-    Ok(schema::SUPPORTED)
+        .map_err(|error| OpenError::io(path, error))
 }
 
 fn remove_unfinished(path: &Path) -> io::Result<()> {
@@ -134,17 +164,20 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// SQLite's own check of every page, and that the order has no gap and is indexed as a whole.
 fn check_pages(path: &Path, conn: &Connection) -> Result<(), OpenError> {
-    let corrupt = |detail| OpenError::Corrupt { path: path.to_owned(), detail };
     let failed = |error| engine::open_error(path, error);
-    let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    // Of one moment, although others may be writing; ended by dropping it.
+    let moment = conn.unchecked_transaction().map_err(failed)?;
+    let corrupt = |detail| OpenError::Corrupt { path: path.to_owned(), detail };
+    let verdict: String = moment.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if verdict != "ok" {
         return Err(corrupt(verdict));
     }
-    let (events, last): (i64, i64) = conn
+    let (events, last): (i64, i64) = moment
         .query_row("SELECT count(*), coalesce(max(position), 0) FROM events", [], |row| row.try_into())
         .map_err(failed)?;
-    let indexed: i64 =
-        conn.query_row("SELECT coalesce(sum(length), 0) FROM runs", [], |row| row.get(0)).map_err(failed)?;
+    let indexed: i64 = moment
+        .query_row("SELECT coalesce(sum(length), 0) FROM runs", [], |row| row.get(0))
+        .map_err(failed)?;
     if events != last || indexed != last {
         return Err(corrupt(format!(
             "{events} events, {indexed} of them indexed, and {last} as last position"

@@ -84,23 +84,29 @@ impl Kinds {
         {
             return Ok(*id);
         }
-        let id = match self.ids.get(kind) {
-            Some(&id) => id,
+        let id = match self.find(conn, kind)? {
+            Some(id) => id,
             None => {
-                let found = conn
-                    .prepare_cached(FIND_KIND)?
-                    .query_row([kind.as_str()], |row| row.get(0))
-                    .optional()?;
-                let id = match found {
-                    Some(id) => id,
-                    None => conn.prepare_cached(ADD_KIND)?.insert([kind.as_str()])?,
-                };
+                let id = conn.prepare_cached(ADD_KIND)?.insert([kind.as_str()])?;
                 self.ids.insert(kind.clone(), id);
                 id
             }
         };
         self.latest = Some((kind.clone(), id));
         Ok(id)
+    }
+
+    /// The number of a kind that has one.
+    pub(super) fn find(&mut self, conn: &Connection, kind: &EventKind) -> rusqlite::Result<Option<i64>> {
+        if let Some(&id) = self.ids.get(kind) {
+            return Ok(Some(id));
+        }
+        let found =
+            conn.prepare_cached(FIND_KIND)?.query_row([kind.as_str()], |row| row.get(0)).optional()?;
+        if let Some(id) = found {
+            self.ids.insert(kind.clone(), id);
+        }
+        Ok(found)
     }
 
     /// Forgets everything if there is too much of it; only between transactions.

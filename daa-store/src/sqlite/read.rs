@@ -10,7 +10,8 @@ use daa_core::id::{EventKind, IdError, StreamId};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::checksum::checksum;
-use super::{connection, engine};
+use super::options::SqliteOptions;
+use super::{apply, connection, engine};
 
 /// More names than this are not kept in memory.
 const REMEMBERED: usize = 10_000;
@@ -30,17 +31,20 @@ const STREAM_NUMBER: &str = "SELECT id FROM streams WHERE name = ?1";
 const STREAM_NAME: &str = "SELECT name FROM streams WHERE id = ?1";
 const KIND_NAME: &str = "SELECT name FROM kinds WHERE id = ?1";
 
-/// A connection that reads, and the names it has met. Names never change, so they stay true.
+/// A connection that reads, and the names it has met.
 #[derive(Debug)]
 pub(super) struct Reader {
     conn: Connection,
-    streams: HashMap<i64, StreamId>,
-    kinds: HashMap<i64, EventKind>,
+    names: Names,
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
-        Ok(Self { conn: connection::reader(path)?, streams: HashMap::new(), kinds: HashMap::new() })
+    pub(super) fn open(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Self> {
+        Ok(Self { conn: connection::reader(path, options)?, names: Names::default() })
+    }
+
+    pub(super) fn head(&self) -> Result<Position, ReadError> {
+        apply::head(&self.conn).map_err(engine::read_error)
     }
 
     pub(super) fn all(&mut self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
@@ -74,15 +78,15 @@ impl Reader {
     }
 
     fn rows(&mut self, query: &str, params: impl Params) -> Result<Vec<RecordedEvent>, ReadError> {
-        let mut statement = self.conn.prepare_cached(query).map_err(engine::read_error)?;
+        let Self { conn, names } = self;
+        let mut statement = conn.prepare_cached(query).map_err(engine::read_error)?;
         let mut rows = statement.query(params).map_err(engine::read_error)?;
         let mut events = Vec::new();
         let mut bytes = 0;
-        let mut names = Names { conn: &self.conn, streams: &mut self.streams, kinds: &mut self.kinds };
         while bytes < PageSize::MAX_BYTES
             && let Some(row) = rows.next().map_err(engine::read_error)?
         {
-            let event = names.event(row)?;
+            let event = names.event(conn, row)?;
             bytes += event.payload.len();
             events.push(event);
         }
@@ -90,17 +94,19 @@ impl Reader {
     }
 }
 
-struct Names<'a> {
-    conn: &'a Connection,
-    streams: &'a mut HashMap<i64, StreamId>,
-    kinds: &'a mut HashMap<i64, EventKind>,
+/// Names by their number in the file. What is committed never changes, so they stay true.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    streams: HashMap<i64, StreamId>,
+    kinds: HashMap<i64, EventKind>,
 }
 
-impl Names<'_> {
-    fn event(&mut self, row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
+impl Names {
+    /// The event in a row of position, stream, version, kind, time, checksum and payload.
+    pub(super) fn event(&mut self, conn: &Connection, row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
         let raw = Raw::new(row).map_err(engine::read_error)?;
-        let stream = name(self.conn, STREAM_NAME, self.streams, raw.stream, StreamId::new)?;
-        let kind = name(self.conn, KIND_NAME, self.kinds, raw.kind, EventKind::new)?;
+        let stream = name(conn, STREAM_NAME, &mut self.streams, raw.stream, StreamId::new)?;
+        let kind = name(conn, KIND_NAME, &mut self.kinds, raw.kind, EventKind::new)?;
         let (position, version) = (raw.position.cast_unsigned(), raw.version.cast_unsigned());
         let at = Timestamp::from_millis(raw.at.cast_unsigned());
         let sum = checksum(position, version, at, stream.as_str(), kind.as_str(), raw.payload);

@@ -1,15 +1,16 @@
 //! The threads that read.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::{io, num::NonZeroUsize};
 
 use async_trait::async_trait;
 use daa_core::event::{PageSize, Position, ReadAll, ReadError, RecordedEvent, Version};
 use daa_core::id::StreamId;
 use tokio::sync::{oneshot, watch};
 
+use super::options::SqliteOptions;
 use super::queue::{Inlet, Outlet, queue};
 use super::read::Reader;
 use crate::lock::DirLock;
@@ -20,17 +21,13 @@ const QUEUE: u32 = 64;
 type Page = Result<Vec<RecordedEvent>, ReadError>;
 
 #[derive(Debug)]
-enum Range {
-    All(Position),
-    Stream(StreamId, Version),
+enum Query {
+    All(Position, PageSize, Answer<Vec<RecordedEvent>>),
+    Stream(StreamId, Version, PageSize, Answer<Vec<RecordedEvent>>),
+    Head(Answer<Position>),
 }
 
-#[derive(Debug)]
-struct Query {
-    range: Range,
-    page: PageSize,
-    answer: oneshot::Sender<Page>,
-}
+type Answer<T> = oneshot::Sender<Result<T, ReadError>>;
 
 /// The way to the reader threads, until it is closed. Subscriptions share it.
 #[derive(Debug)]
@@ -62,12 +59,17 @@ impl Readers {
     }
 
     /// Opens the connections.
-    pub(super) fn open(path: &Path, count: NonZeroUsize) -> rusqlite::Result<Vec<Reader>> {
-        (0..count.get()).map(|_| Reader::open(path)).collect()
+    pub(super) fn open(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Vec<Reader>> {
+        (0..options.readers.get()).map(|_| Reader::open(path, options)).collect()
     }
 
     pub(super) async fn stream(&self, stream: StreamId, after: Version, page: PageSize) -> Page {
-        self.ask(Range::Stream(stream, after), page).await
+        self.ask(|answer| Query::Stream(stream, after, page, answer)).await
+    }
+
+    /// The head as it is in the file, whoever wrote it.
+    pub(super) async fn head(&self) -> Result<Position, ReadError> {
+        self.ask(Query::Head).await
     }
 
     /// Takes no more reads; those that wait are still answered.
@@ -75,9 +77,9 @@ impl Readers {
         self.queue.close();
     }
 
-    async fn ask(&self, range: Range, page: PageSize) -> Page {
+    async fn ask<T>(&self, query: impl FnOnce(Answer<T>) -> Query) -> Result<T, ReadError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Query { range, page, answer }, 1).await.map_err(|_| ReadError::Closed)?;
+        self.queue.send(query(answer), 1).await.map_err(|_| ReadError::Closed)?;
         answered.await.map_err(|gone| ReadError::Unavailable { source: gone.into() })?
     }
 }
@@ -85,7 +87,7 @@ impl Readers {
 #[async_trait]
 impl ReadAll for Readers {
     async fn read_all(&self, after: Position, page: PageSize) -> Page {
-        self.ask(Range::All(after), page).await
+        self.ask(|answer| Query::All(after, page, answer)).await
     }
 }
 
@@ -93,14 +95,20 @@ fn serve(mut reader: Reader, queue: &Mutex<Outlet<Query>>) {
     loop {
         // The lock is held while waiting: the others wait for it as they would for a query.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Query { range, page, answer }) = next else { return };
-        if answer.is_closed() {
-            continue;
+        let Ok(query) = next else { return };
+        match query {
+            Query::All(after, page, answer) => give(answer, || reader.all(after, page)),
+            Query::Stream(stream, after, page, answer) => {
+                give(answer, || reader.stream(&stream, after, page));
+            }
+            Query::Head(answer) => give(answer, || reader.head()),
         }
-        let events = match range {
-            Range::All(after) => reader.all(after, page),
-            Range::Stream(stream, after) => reader.stream(&stream, after, page),
-        };
-        let _ = answer.send(events);
+    }
+}
+
+/// Reads only where somebody still waits for it.
+fn give<T>(answer: Answer<T>, read: impl FnOnce() -> Result<T, ReadError>) {
+    if !answer.is_closed() {
+        let _ = answer.send(read());
     }
 }

@@ -10,15 +10,18 @@ use daa_core::event::{
     Subscription, Version,
 };
 use daa_core::id::StreamId;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::options::SqliteOptions;
+use super::job::{Answer, Job};
+use super::options::{Sharing, SqliteOptions};
 use super::queue::{Inlet, queue};
 use super::readers::Readers;
-use super::writer::{Job, Writer};
+use super::watcher::{Watcher, Watching};
+use super::writer::Writer;
 use super::{engine, file};
 use crate::lock::DirLock;
 use crate::open::OpenError;
+use crate::opening::Opening;
 
 /// An [`EventStore`] in a SQLite file.
 ///
@@ -34,9 +37,16 @@ use crate::open::OpenError;
 /// - Other damage is found and reported, and never served as data: damaged pages when the store is opened (see
 ///   [`OpenCheck`](super::OpenCheck)) or by the read that meets them, damaged content by the checksum that each
 ///   event has.
-/// - One store at a time: the directory of the file is locked (`lock`) as long as the store is open.
-/// - When an append fails with [`AppendError::Unconfirmed`], the store takes no more appends; open it again to
-///   learn from its streams whether the batch is there.
+/// - One store at a time: the directory of the file is locked (`lock`) as long as the store is open. With
+///   [`Sharing::Processes`] the lock is one that stores share, in this process and in others; all of the above
+///   holds for each of them, whichever is killed. They write in turn, and every read, [`head`](EventStore::head)
+///   included, shows what any of them acknowledged; a subscription learns of it within the
+///   [poll interval](SqliteOptions::with_poll_interval).
+/// - [Erasing](EventStore::erase) takes at most 10,000 events or 32 MiB per transaction. Pages that it empties are
+///   used again for new events; the file does not become smaller. Where small events of other streams stand between
+///   those that are erased, pages stay partly filled.
+/// - When an append fails with [`AppendError::Unconfirmed`], this store takes no more appends; open it again to
+///   learn from its streams whether the batch is there. Others that share the file go on.
 ///
 /// Dropping the store finishes the appends that were accepted, as [`close`](EventStore::close) does, but blocks
 /// the thread while it does so.
@@ -64,6 +74,8 @@ pub struct SqliteEventStore {
     path: PathBuf,
     appends: Inlet<Job>,
     readers: Arc<Readers>,
+    /// Whether others may append.
+    shared: bool,
     head: watch::Receiver<Position>,
     /// Its senders are with the threads: it is closed when the last has ended.
     alive: watch::Receiver<()>,
@@ -72,7 +84,10 @@ pub struct SqliteEventStore {
 
 impl SqliteEventStore {
     /// Opens the store in the file `path`, and creates the file where there is none. The directory must exist,
-    /// and is locked: it can hold one store.
+    /// and is locked: it can hold one file.
+    ///
+    /// Several processes that share the file may open and create it at the same moment: one of them sets it up, the
+    /// others wait for that.
     ///
     /// Blocks while it reads and checks the file; in async code with a large store use a blocking thread.
     ///
@@ -81,23 +96,40 @@ impl SqliteEventStore {
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let lock = DirLock::acquire(parent.unwrap_or(Path::new(".")))?;
-        Self::open_locked(path, &options, &Arc::new(lock))
+        let dir = parent.unwrap_or(Path::new("."));
+        let opening = Opening::begin(dir, &options)?;
+        if opening.is_alone() {
+            Self::prepare(path)?;
+        } else if !path.exists() {
+            // Those who are in share another file.
+            return Err(OpenError::InUse { path: dir.to_owned() });
+        }
+        Self::open_prepared(path, &options, &Arc::new(opening.finish()?))
     }
 
-    /// As [`Self::open`], in a directory that the caller has locked.
-    pub(crate) fn open_locked(
+    /// Leaves a file of this version there. Nobody else may have it open.
+    pub(crate) fn prepare(path: &Path) -> Result<(), OpenError> {
+        file::prepare(path)
+    }
+
+    /// As [`Self::open`], of a file that is prepared, in a directory that the caller has locked.
+    pub(crate) fn open_prepared(
         path: &Path,
         options: &SqliteOptions,
         lock: &Arc<DirLock>,
     ) -> Result<Self, OpenError> {
         let failed = |error| engine::open_error(path, error);
-        let conn = file::open(path, options)?;
-        let writer = Writer::new(conn, lock.clone()).map_err(failed)?;
-        let readers = Readers::open(path, options.readers).map_err(failed)?;
-        let head = writer.follow();
+        let conn = file::connect(path, options)?;
+        let writer = Writer::new(conn, options, lock.clone()).map_err(failed)?;
+        let readers = Readers::open(path, options).map_err(failed)?;
+        let shared = options.sharing == Sharing::Processes;
+        let watcher = shared.then(|| Watcher::open(path, options)).transpose().map_err(failed)?;
+        let head = writer.head().follow();
         let (alive, watched) = watch::channel(());
         let no_thread = |error| OpenError::io(path, error);
+        let told = writer.head().clone();
+        let watching =
+            watcher.map(|watcher| watcher.start(told, lock, &alive)).transpose().map_err(no_thread)?;
         let (readers, reading) = Readers::start(readers, lock, &alive).map_err(no_thread)?;
         let (appends, jobs) = queue(options.queue.get());
         let serve = move || {
@@ -105,8 +137,9 @@ impl SqliteEventStore {
             let _alive = alive;
             writer.run(&jobs, || {
                 // The last connection to close brings the log into the database, which a reader's cannot.
-                for reader in reading {
-                    if reader.join().is_err() {
+                let readers = reading.into_iter().map(JoinHandle::join);
+                for ended in readers.chain(watching.map(Watching::end)) {
+                    if ended.is_err() {
                         tracing::error!("a thread of the event store panicked");
                     }
                 }
@@ -118,6 +151,7 @@ impl SqliteEventStore {
             path: path.to_owned(),
             appends,
             readers: Arc::new(readers),
+            shared,
             head,
             alive: watched,
             threads: Mutex::new(vec![writing]),
@@ -128,6 +162,12 @@ impl SqliteEventStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    async fn write<T>(&self, job: Job, answer: Answer<T>) -> Result<T, AppendError> {
+        let size = job.megabytes();
+        self.appends.send(job, size).await.map_err(|_| AppendError::Closed)?;
+        answer.await.map_err(|gone| AppendError::Unconfirmed { source: gone.into() })?
     }
 
     fn stop(&self) {
@@ -144,11 +184,8 @@ impl SqliteEventStore {
 impl EventStore for SqliteEventStore {
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         batch.check()?;
-        let (answer, answered) = oneshot::channel();
-        let job = Job::new(batch, answer);
-        let size = job.megabytes();
-        self.appends.send(job, size).await.map_err(|_| AppendError::Closed)?;
-        answered.await.map_err(|gone| AppendError::Unconfirmed { source: gone.into() })?
+        let (job, answer) = Job::append(batch);
+        self.write(job, answer).await
     }
 
     async fn read_stream(
@@ -171,8 +208,24 @@ impl EventStore for SqliteEventStore {
         Ok(Subscription::new(self.readers.clone(), self.head.clone(), after))
     }
 
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
+        let mut events = 0;
+        loop {
+            let (job, answer) = Job::erase(stream.clone(), up_to);
+            let erased = self.write(job, answer).await?;
+            events += erased.events;
+            if erased.complete {
+                return Ok(events);
+            }
+        }
+    }
+
     async fn head(&self) -> Result<Position, ReadError> {
-        if self.is_open() { Ok(*self.head.borrow()) } else { Err(ReadError::Closed) }
+        match self.is_open() {
+            false => Err(ReadError::Closed),
+            true if self.shared => self.readers.head().await,
+            true => Ok(*self.head.borrow()),
+        }
     }
 
     async fn close(&self) {

@@ -12,6 +12,8 @@ pub async fn a_closed_store_refuses_everything(store: Store) {
         soon("the store to close", store.close()).await;
         let refused = store.append(batch("a", ExpectedVersion::Any, &["2"])).await;
         assert!(matches!(refused, Err(AppendError::Closed)), "{refused:?}");
+        let refused = store.erase(&stream("a"), Version::new(1)).await;
+        assert!(matches!(refused, Err(AppendError::Closed)), "{refused:?}");
         let page = PageSize::default();
         assert!(matches!(store.head().await, Err(ReadError::Closed)));
         assert!(matches!(store.subscribe(Position::START).await, Err(ReadError::Closed)));

@@ -25,6 +25,21 @@ impl ModelWrite {
     }
 }
 
+/// One step of a random life of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelStep {
+    /// A batch of these writes.
+    Append(Vec<ModelWrite>),
+    /// Stream number `stream` is erased up to version `up_to`.
+    Erase {
+        /// Which stream.
+        stream: u8,
+        /// The last version that is erased.
+        up_to: u8,
+    },
+}
+
 #[derive(Default)]
 struct Model {
     all: Vec<(StreamId, u64, String)>,
@@ -53,6 +68,18 @@ impl Model {
         Ok((first, self.all.len() as u64))
     }
 
+    /// How many events an erasure takes the content of.
+    fn erase(&mut self, stream: &StreamId, up_to: u64) -> u64 {
+        let mut erased = 0;
+        for (_, _, payload) in
+            self.all.iter_mut().filter(|(of, version, _)| of == stream && *version <= up_to)
+        {
+            erased += u64::from(!payload.is_empty());
+            payload.clear();
+        }
+        erased
+    }
+
     /// A batch whose expectations are off the truth by what was drawn.
     fn batch(&self, writes: &[ModelWrite], tag: usize) -> Batch {
         let mut ahead = self.versions.clone();
@@ -72,11 +99,20 @@ impl Model {
     }
 }
 
-/// Appends random batches and demands of each the outcome that the contract prescribes, and of the whole in the
-/// end that it reads as the model does. For property tests, which draw and shrink `batches`.
-pub async fn behaves_as_the_model(store: Store, batches: Vec<Vec<ModelWrite>>) {
+/// Goes random steps and demands of each the outcome that the contract prescribes, and of the whole in the end that
+/// it reads as the model does. For property tests, which draw and shrink `steps`.
+pub async fn behaves_as_the_model(store: Store, steps: Vec<ModelStep>) {
     let mut model = Model::default();
-    for (tag, writes) in batches.iter().enumerate() {
+    for (tag, step) in steps.iter().enumerate() {
+        let writes = match step {
+            ModelStep::Append(writes) => writes,
+            ModelStep::Erase { stream: number, up_to } => {
+                let (stream, up_to) = (stream(&format!("s{number}")), u64::from(*up_to));
+                let erased = store.erase(&stream, Version::new(up_to)).await.unwrap();
+                assert_eq!(erased, model.erase(&stream, up_to));
+                continue;
+            }
+        };
         let batch = model.batch(writes, tag);
         let outcome = store.append(batch.clone()).await;
         if batch.event_count() == 0 || batch.writes.iter().any(|write| write.events.is_empty()) {
@@ -95,6 +131,7 @@ pub async fn behaves_as_the_model(store: Store, batches: Vec<Vec<ModelWrite>>) {
         assert_eq!(store.head().await.unwrap().get(), model.all.len() as u64);
     }
     let flat = |event: RecordedEvent| {
+        assert_eq!(event.is_erased(), event.payload.is_empty());
         (event.stream, event.version.get(), String::from_utf8(event.payload.to_vec()).unwrap())
     };
     let all: Vec<_> = everything(&store, 3).await.into_iter().map(flat).collect();

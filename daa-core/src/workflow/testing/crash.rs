@@ -150,6 +150,13 @@ impl EventStore for CrashStore {
         self.inner.head().await
     }
 
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
+        if self.is_dead() {
+            return Err(AppendError::Closed);
+        }
+        self.inner.erase(stream, up_to).await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

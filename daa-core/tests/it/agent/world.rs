@@ -151,6 +151,10 @@ impl EventStore for FaultyStore {
         self.inner.subscribe(after).await
     }
 
+    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
+        self.inner.erase(stream, up_to).await
+    }
+
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
     }
