@@ -36,12 +36,14 @@ pub(super) fn check(workflow: &Workflow) -> Result<(), DefinitionErrors> {
     let mut check = Check { workflow, known: &known, problems };
     check.whole();
     check.names(&places);
+    let has_cycle = graph.report_cycles(&workflow.steps, &places, &mut check.problems);
     let ancestors = graph.ancestors();
     for ((step, place), ancestors) in workflow.steps.iter().zip(&places).zip(&ancestors) {
         check.step(step, place);
-        check.undo(step, place, &Visible::Before { own: step, ancestors });
+        // In a cycle nothing is before anything: that is the mistake to mend first.
+        let visible = if has_cycle { Visible::All } else { Visible::Before { own: step, ancestors } };
+        check.undo(step, place, visible);
     }
-    graph.report_cycles(&workflow.steps, &places, &mut check.problems);
     check.problems.finish()
 }
 
@@ -230,7 +232,7 @@ impl Check<'_> {
         }
     }
 
-    fn undo(&mut self, step: &Step, place: &Place, visible: &Visible<'_>) {
+    fn undo(&mut self, step: &Step, place: &Place, visible: Visible<'_>) {
         let place = place.then("undo");
         let action = matches!(step.kind, StepKind::Action(_));
         match &step.undo {
@@ -241,7 +243,7 @@ impl Check<'_> {
             _ if !action => self.problems.add(&place, Cause::UndoOfNoAction),
             Undo::Nothing => {}
             Undo::Action { with, max_cost, retry, .. } => {
-                let mut around = self.known.around(*visible);
+                let mut around = self.known.around(visible);
                 around.index = step.each.is_some() || step.repeat.is_some();
                 let items = step.each.as_ref();
                 around.item = items.map(|each| match self.known.around(Visible::All).infer(each.of.node()) {

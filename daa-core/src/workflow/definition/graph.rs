@@ -126,13 +126,16 @@ impl Graph {
         self.needs.iter().map(essential).collect()
     }
 
-    pub(super) fn report_cycles(&self, steps: &[Step], places: &[Place], problems: &mut Problems) {
-        for cycle in self.cycles() {
+    /// Reports the cycles; says whether there is one.
+    pub(super) fn report_cycles(&self, steps: &[Step], places: &[Place], problems: &mut Problems) -> bool {
+        let cycles = self.cycles();
+        for cycle in &cycles {
             let names = cycle.iter().filter_map(|&at| steps.get(at)).map(|step| step.name.clone()).collect();
             if let Some(place) = cycle.first().and_then(|&at| places.get(at)) {
                 problems.add(place, Cause::Cycle { steps: names });
             }
         }
+        !cycles.is_empty()
     }
 }
 

@@ -154,6 +154,11 @@ fn hostile_text_stays_text() {
     let svg = workflow.to_svg();
     assert_well_formed(&svg);
     assert!(!svg.contains("<script") && !svg.contains('\u{202e}'));
+    let long = Workflow::new("w".repeat(200).as_str().try_into().unwrap())
+        .with_about("x".repeat(10_000))
+        .with_step(step(&"n".repeat(200), &[]).with_each("e".repeat(10_000).as_str(), None));
+    assert!(long.to_svg().len() < 2_500 && long.to_mermaid().len() < 300);
+    assert!(long.to_svg().contains(&format!(">{}…<", "n".repeat(35))));
     let mermaid = workflow.to_mermaid();
     assert_eq!(mermaid.lines().count(), 2);
     let label = mermaid.lines().nth(1).unwrap().trim();

@@ -223,6 +223,12 @@ fn an_undo_refers_to_what_has_run() {
     assert_eq!(undo("${item}"), [(place(), Cause::OutsideLoop { root: "item".to_owned() })]);
     let sleep = json!({ "step": "s", "sleep": "1s", "undo": "nothing" });
     assert_eq!(only(sleep), ("undo".to_owned(), Cause::UndoOfNoAction));
+    // What is two steps before has run too.
+    let mut all = with_step(json!({ "step": "s", "after": ["first"], "sleep": "1s" }));
+    let undo = json!({ "action": { "kind": "u", "with": "${first.id}" } });
+    let last = json!({ "step": "third", "after": ["s"], "action": { "kind": "k" }, "undo": undo });
+    all["steps"].as_array_mut().unwrap().push(last);
+    assert_eq!(wrong(all), []);
 }
 
 #[test]

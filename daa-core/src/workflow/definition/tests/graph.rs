@@ -83,4 +83,14 @@ fn a_cycle_is_named_by_its_steps() {
     let expected = "steps.s0: steps wait for each other: s0 -> s1 -> s2 -> s0\n\
                     steps.s3: steps wait for each other: s3 -> s4 -> s3";
     assert_eq!(errors.to_string(), expected);
+
+    // Nothing else is said of it: what an undo may refer to depends on the order that there is not.
+    let mut workflow = workflow(&[vec![1], vec![0], vec![]]);
+    workflow.steps[0].undo = super::super::Undo::Action {
+        kind: "u".try_into().unwrap(),
+        with: json!("${s1} ${s0}").into(),
+        max_cost: None,
+        retry: super::super::Retry::forever(),
+    };
+    assert_eq!(workflow.check().unwrap_err().problems().len(), 1);
 }

@@ -169,6 +169,20 @@ mod yaml {
     }
 
     #[test]
+    fn no_text_takes_long() {
+        let begin = std::time::Instant::now();
+        for bomb in ["[", "{", "- ", "? ", "a: {", "'", "\"", "|\n", "&a ", "!t ", "# ", "a:\n", "[{"] {
+            let text = bomb.repeat(200_000 / bomb.len());
+            assert!(Workflow::from_yaml(&text).is_err(), "{bomb:?}");
+        }
+        let flat = format!("workflow: w\nsteps: []\ninput: [{}]", "1, ".repeat(60_000));
+        assert!(Workflow::from_yaml(&flat).is_err());
+        let keys: String = (0..20_000).map(|at| format!("k{at}: 1\n")).collect();
+        assert!(Workflow::from_yaml(&keys).is_err());
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+    }
+
+    #[test]
     fn all_problems_come_from_top_to_bottom() {
         let text =
             ORDER.replace("deadline: 2days", "deadline: 0s").replace("${ship.parcel}", "${ship.parcle}");
