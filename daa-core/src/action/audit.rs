@@ -151,9 +151,9 @@ impl JournalAudit {
             self.find(recorded, violation);
         }
         match &event {
-            ActionEvent::Permitted { .. } => self.summary.actions += 1,
+            ActionEvent::Permitted { .. } => self.summary.actions += u64::from(earlier.is_none()),
             ActionEvent::Withheld { .. } | ActionEvent::Refused { .. } => {
-                self.summary.actions += 1;
+                self.summary.actions += u64::from(earlier.is_none());
                 self.summary.withheld += 1;
             }
             ActionEvent::Succeeded { .. } => self.summary.succeeded += 1,
