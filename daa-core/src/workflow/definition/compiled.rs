@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::id::StepName;
 
 /// What references begin with when they lead to no step.
-pub(super) const RESERVED: [&str; 6] = ["input", "vars", "run", "item", "index", "last"];
+pub(super) const RESERVED: [&str; 8] = ["input", "vars", "run", "item", "index", "last", "undo", "approval"];
 
 /// The place of a step in its definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
