@@ -8,7 +8,9 @@ use crate::digest::Digest;
 use crate::id::StepName;
 
 /// What references begin with when they lead to no step.
-pub(super) const RESERVED: [&str; 8] = ["input", "vars", "run", "item", "index", "last", "undo", "approval"];
+pub(super) const RESERVED: [&str; 6] = ["input", "vars", "run", "item", "index", "last"];
+/// What ids of actions end with that are no step: the undo of a step, and the answer to a request.
+pub(super) const ENDINGS: [&str; 2] = ["undo", "approval"];
 
 /// The place of a step in its definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
