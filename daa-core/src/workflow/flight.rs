@@ -64,12 +64,16 @@ pub(super) struct Flight {
 
 /// Hands a task to its executor.
 pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
-    let link = Link::new(run.progress(&task).cloned(), run.trace_of(&task));
+    let trace = run.trace_of(&task);
+    let span = tracing::info_span!("workflow.step", run = %run.id(), task = %task, trace = tracing::field::Empty);
+    if let Some(trace) = &trace {
+        span.record("trace", tracing::field::display(trace));
+    }
+    let link = Link::new(run.progress(&task).cloned(), trace);
     let beats = link.beats.subscribe();
     let now = parts.clock.now();
     let (limit, silence) = (run.time_limit(&task, now), run.heartbeat(&task));
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
-    let span = tracing::info_span!("workflow.step", run = %run.id(), task = %task);
     let future = async move {
         let action = match &how {
             How::Pursue { action, .. } | How::Settle { action, .. } => Some(action.clone()),
