@@ -8,6 +8,7 @@ mod duration_text;
 mod engine;
 mod error;
 mod flight;
+mod leased;
 mod library;
 mod limits;
 mod load;

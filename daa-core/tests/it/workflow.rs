@@ -1,5 +1,6 @@
 //! Workflows from the outside.
 
+mod model;
 mod saga;
 mod steps;
 mod world;
