@@ -1,6 +1,6 @@
 //! The definitions that are known, by digest and by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::definition::{Compiled, Workflow};
@@ -29,6 +29,8 @@ struct Known {
     by_digest: HashMap<Digest, Arc<Compiled>>,
     /// The version of each name that was registered last.
     latest: HashMap<WorkflowName, Digest>,
+    /// The names that were registered here: what others register does not change what is started here.
+    own: HashSet<WorkflowName>,
 }
 
 impl Library {
@@ -50,14 +52,19 @@ impl Library {
             Ok(_) | Err(AppendError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        self.learn(compiled);
+        let mut known = self.known();
+        known.own.insert(compiled.workflow.name.clone());
+        known.latest.insert(compiled.workflow.name.clone(), compiled.digest);
+        known.by_digest.insert(compiled.digest, compiled);
         Ok(())
     }
 
     /// Takes note of a definition that is in the store.
     pub(super) fn learn(&self, compiled: Arc<Compiled>) {
         let mut known = self.known();
-        known.latest.insert(compiled.workflow.name.clone(), compiled.digest);
+        if !known.own.contains(&compiled.workflow.name) {
+            known.latest.insert(compiled.workflow.name.clone(), compiled.digest);
+        }
         known.by_digest.insert(compiled.digest, compiled);
     }
 

@@ -3,4 +3,6 @@
 mod model;
 mod saga;
 mod steps;
+mod stores;
+mod traps;
 mod world;

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use super::Endings;
 use super::index::{Index, News, Next};
-use super::lease::{Leases, OwnLease};
+use super::lease::{self, Leases, OwnLease};
 use super::options::WorkerOptions;
+use crate::clock::Timestamp;
 use crate::event::{PageSize, Position, RecordedEvent, Version};
 use crate::failure_text::panic_text;
 use crate::fault::{Reaction, Retry};
@@ -28,6 +29,8 @@ use crate::workflow::run::Claim;
 
 /// The wait before a run that could not be recorded is looked at again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+/// The wait before a store that is away is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How many events are followed before the other duties are looked at.
 const EVENTS_AT_ONCE: usize = 256;
 
@@ -55,6 +58,8 @@ pub(in crate::workflow) struct Worker {
     index: Index,
     limits: Arc<LimitBook>,
     read: Position,
+    /// Until when the store is left alone, because it was away.
+    away: Option<Timestamp>,
     active: usize,
     failures: HashMap<RunId, u32>,
     reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
@@ -79,6 +84,7 @@ impl Worker {
             index: Index::default(),
             limits: Arc::default(),
             read: Position::START,
+            away: None,
             active: 0,
             failures: HashMap::new(),
             reports: mpsc::unbounded_channel(),
@@ -109,12 +115,19 @@ impl Worker {
         let clock = self.parts.clock.clone();
         let mut log = store.subscribe(self.read).await?;
         while !shutdown.is_requested() {
-            self.dispatch().await?;
+            if self.away.is_none() {
+                self.dispatch().await?;
+            }
             let timer = self.index.next_timer();
             // Who performs nothing needs no lease, and writes nothing.
             let renewal = (self.active > 0).then(|| self.lease.renew_at());
-            let next = [timer, renewal, Some(clock.now() + self.options.lease)].into_iter().flatten().min();
-            let next = next.unwrap_or_else(|| clock.now());
+            let next = match self.away {
+                Some(until) => until,
+                None => {
+                    let next = [timer, renewal, Some(clock.now() + self.options.lease)];
+                    next.into_iter().flatten().min().unwrap_or_else(|| clock.now())
+                }
+            };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
@@ -124,8 +137,15 @@ impl Worker {
                         self.report(report);
                     }
                 }
-                event = log.next() => {
-                    let Some(event) = event? else { return Ok(()) };
+                event = log.next(), if self.away.is_none() => {
+                    let event = match event.map_err(WorkflowError::from) {
+                        Ok(Some(event)) => event,
+                        Ok(None) => return Ok(()),
+                        Err(error) => {
+                            self.wait_for_store(error)?;
+                            continue;
+                        }
+                    };
                     self.follow(&event);
                     for _ in 0..EVENTS_AT_ONCE {
                         let Some(Ok(Some(event))) = log.next().now_or_never() else { break };
@@ -138,9 +158,20 @@ impl Worker {
         self.wind_down().await
     }
 
+    /// Leaves the store alone for a while, if that can help.
+    fn wait_for_store(&mut self, error: WorkflowError) -> Result<(), WorkflowError> {
+        if error.retry() == Retry::Never {
+            return Err(error);
+        }
+        tracing::warn!(error = &error as &dyn std::error::Error, "the store is away");
+        self.away = Some(self.parts.clock.now() + PATIENCE);
+        Ok(())
+    }
+
     /// What is to be done now and then.
     async fn tick(&mut self) -> Result<(), WorkflowError> {
         let now = self.parts.clock.now();
+        self.away = None;
         for run in self.index.rung(now) {
             self.consider(&run);
         }
@@ -162,11 +193,7 @@ impl Worker {
         let now = self.parts.clock.now();
         match self.lease.renew(&*self.parts.store, now).await {
             Ok(()) => Ok(()),
-            Err(error) if error.retry() == Retry::Never => Err(error),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew the lease");
-                Ok(())
-            }
+            Err(error) => self.wait_for_store(error),
         }
     }
 
@@ -205,7 +232,7 @@ impl Worker {
                     self.consider(&run);
                 }
             })
-        } else if stream.starts_with(super::lease::PREFIX) {
+        } else if stream.starts_with(lease::PREFIX) {
             self.leases.follow(event)
         } else if stream.starts_with("workflow") {
             self.follow_run(event)
@@ -238,9 +265,11 @@ impl Worker {
         let now = self.parts.clock.now();
         if now >= self.lease.renew_at() {
             // It may have lapsed while there was nothing to do.
-            self.lease.renew(&*self.parts.store, now).await?;
+            self.renew().await?;
+            if self.away.is_some() {
+                return Ok(());
+            }
         }
-        self.leases.set(&self.lease.claim().worker, self.lease.lease);
         let (own, skew) = (self.lease.claim(), self.options.skew);
         while self.active < self.options.runs_at_once {
             let leases = &self.leases;
@@ -251,6 +280,7 @@ impl Worker {
             let (claim, standing) = (self.lease.claim(), self.lease.standing.clone());
             let limits = self.limits.clone();
             let span = tracing::info_span!("workflow.run", run = %run);
+            let seen = before.as_ref().map_or(Version::EMPTY, |before| self.leases.version(&before.worker));
             let performed = async move {
                 let mut report = Report {
                     run: run.clone(),
@@ -259,7 +289,18 @@ impl Worker {
                     claim: None,
                     limits: Vec::new(),
                 };
-                let loaded = load::load(&*parts.store, &parts.library, &run, snapshot).await;
+                let gone = match before.as_deref().filter(|before| **before != claim) {
+                    Some(before) => lease::end(&*parts.store, before, seen, now, skew).await,
+                    None => Ok(true),
+                };
+                let loaded = match gone {
+                    Ok(true) => load::load(&*parts.store, &parts.library, &run, snapshot).await,
+                    Ok(false) => {
+                        let _ = reports.send(report);
+                        return;
+                    }
+                    Err(error) => Err(error),
+                };
                 let drive = match loaded {
                     // Another worker was faster.
                     Ok(Some(loaded)) if !may_take(loaded.claim(), before.as_deref(), &claim) => {
