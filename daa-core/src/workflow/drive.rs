@@ -532,7 +532,7 @@ impl Drive {
         }
         self.durable = self.run.version();
         self.snapshot = self.run.snapshot_version();
-        let taken_over = self.held_by.as_ref().is_some_and(|held_by| *held_by != self.claim);
+        let taken_over = self.held_by.as_ref().is_some_and(|held_by| held_by.worker != self.claim.worker);
         if taken_over && self.run.claim() == Some(&self.claim) {
             counters.runs_taken_over.one();
         }

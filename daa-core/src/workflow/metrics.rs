@@ -64,7 +64,7 @@ counters! {
     runs_completed,
     /// Runs that failed or were cancelled here, and were rolled back.
     runs_rolled_back,
-    /// Runs that this engine took over from a worker whose lease had ended.
+    /// Runs that this engine took over from another worker, whose lease had ended.
     runs_taken_over,
     /// Tasks that were handed to an executor.
     steps_begun,

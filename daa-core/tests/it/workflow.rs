@@ -6,4 +6,6 @@ mod saga;
 mod schedules;
 mod service;
 mod steps;
+mod stores;
+mod traps;
 mod world;

@@ -177,7 +177,7 @@ impl Run {
                                 _ => over.then_some(Due::Late),
                             },
                             Wait::Limit(_) => Some(Due::Begin),
-                            Wait::Run(_) => None,
+                            Wait::Run(_) => over.then_some(Due::Late),
                         }
                     }
                     LaneState::Done if step.repeat.is_some() && number as usize + 1 == state.lanes.len() => {
@@ -212,6 +212,12 @@ impl Run {
                 self.record(event, now, out);
             }
             Due::Late => {
+                if let LaneState::Waiting { on: Wait::Run(run), .. } = &lane.state {
+                    // It says itself how it ended.
+                    let (run, on) = (run.clone(), Wait::Run(run.clone()));
+                    self.record(RunEvent::Waiting { task, on, until: None }, now, out);
+                    return out.effects.push(Effect::Cancel(run));
+                }
                 let error = match (&lane.state, self.step(spot.step)) {
                     (LaneState::Waiting { on: Wait::Approval(_), .. }, _) => StepError::NotApproved,
                     (LaneState::Waiting { until: Some(deadline), .. }, _) => {
@@ -365,10 +371,11 @@ impl Run {
         }
         let began = RunEvent::Began { task: task.clone(), attempt, deadline, held };
         self.record(began, now, out);
+        let deadline = self.step(spot.step).and_then(|(_, state)| state.deadline);
         match child {
             Some(run) => {
-                let on = Wait::Run(run.clone());
-                self.record(RunEvent::Waiting { task: task.clone(), on, until: None }, now, out);
+                let (on, until) = (Wait::Run(run.clone()), deadline);
+                self.record(RunEvent::Waiting { task: task.clone(), on, until }, now, out);
                 out.effects.push(Effect::Start { task, run });
             }
             None => out.effects.push(Effect::Perform(task)),

@@ -318,10 +318,14 @@ impl Run {
         self.ready.clear();
         for step in &mut self.state.steps {
             for lane in &mut step.lanes {
-                let given_up = match &lane.state {
+                let given_up = match &mut lane.state {
                     LaneState::Due | LaneState::Backoff { .. } => true,
                     // Another run goes on until it is told to stop, and says so.
-                    LaneState::Waiting { on, .. } => !matches!(on, Wait::Run(_)),
+                    LaneState::Waiting { on: Wait::Run(_), until } => {
+                        *until = None;
+                        false
+                    }
+                    LaneState::Waiting { .. } => true,
                     _ => false,
                 };
                 if given_up {

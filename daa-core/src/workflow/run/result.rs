@@ -106,13 +106,14 @@ impl Run {
                 RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
             }
             TaskResult::Asked { subject, ruleset, reason } => {
+                let deadline = self.step(spot.step).and_then(|(_, state)| state.deadline);
                 let (by, within) = match &step.kind {
                     StepKind::Approval(approval) => (approval.by.clone(), approval.within),
                     _ => (Vec::new(), ESCALATION),
                 };
                 let number = self.lane(spot).map_or(0, |lane| lane.requests).saturating_add(1);
                 let request = ApprovalRequest { number, subject, ruleset, by, reason };
-                let until = Some(now + within);
+                let until = [Some(now + within), deadline].into_iter().flatten().min();
                 RunEvent::Waiting { task: task.clone(), on: Wait::Approval(request), until }
             }
         };

@@ -28,6 +28,11 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// Whether the claim is of this life, and keeps others away.
+    fn keeps(&self, claim: &Claim, now: Timestamp, skew: Duration) -> bool {
+        self.incarnation == claim.incarnation && now <= self.until + skew
+    }
+
     /// Reads a lease from an event; `None` when it is another event.
     pub(super) fn read(event: &RecordedEvent) -> Result<Option<Self>, WorkflowError> {
         if event.kind.as_str() != KIND {
@@ -37,10 +42,10 @@ impl Lease {
     }
 }
 
-/// The leases of all workers of a store.
+/// The leases of all workers of a store, as far as the log was followed.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    by_worker: HashMap<WorkerName, Lease>,
+    by_worker: HashMap<WorkerName, (Lease, Version)>,
 }
 
 impl Leases {
@@ -48,21 +53,86 @@ impl Leases {
         if let (Some(lease), Some(name)) = (Lease::read(event)?, event.stream.as_str().strip_prefix(PREFIX))
             && let Ok(worker) = WorkerName::new(name)
         {
-            self.by_worker.insert(worker, lease);
+            self.by_worker.insert(worker, (lease, event.version));
         }
         Ok(())
     }
 
     /// Whether a claim still keeps others away.
     pub(super) fn holds(&self, claim: &Claim, now: Timestamp, skew: Duration) -> bool {
-        self.by_worker
-            .get(&claim.worker)
-            .is_some_and(|lease| lease.incarnation == claim.incarnation && now <= lease.until + skew)
+        self.by_worker.get(&claim.worker).is_some_and(|(lease, _)| lease.keeps(claim, now, skew))
     }
 
-    pub(super) fn set(&mut self, worker: &WorkerName, lease: Lease) {
-        self.by_worker.insert(worker.clone(), lease);
+    /// The version of the stream of a worker's lease.
+    pub(super) fn version(&self, worker: &WorkerName) -> Version {
+        self.by_worker.get(worker).map_or(Version::EMPTY, |(_, version)| *version)
     }
+}
+
+/// Ends the life of a worker that is silent for longer than its lease, so that it cannot be renewed any more; answers
+/// whether it has ended. `seen` is the version of its stream as far as it was followed.
+///
+/// That the clock says so is not enough: the worker may have renewed its lease a moment ago, or do so before its runs
+/// are taken.
+pub(super) async fn end(
+    store: &dyn EventStore,
+    claim: &Claim,
+    seen: Version,
+    now: Timestamp,
+    skew: Duration,
+) -> Result<bool, WorkflowError> {
+    let Ok(stream) = stream_of(&claim.worker) else { return Ok(true) };
+    let mut last = None;
+    let mut version = Version::new(seen.get().saturating_sub(1));
+    for _ in 0..MAX_CONFLICTS {
+        (version, last) = read_on(store, &stream, version, last).await?;
+        let Some(lease) = last.filter(|lease| lease.incarnation == claim.incarnation) else {
+            return Ok(true);
+        };
+        if lease.until == Timestamp::EPOCH {
+            return Ok(true);
+        }
+        if lease.keeps(claim, now, skew) {
+            return Ok(false);
+        }
+        match write(store, &stream, version, Lease { until: Timestamp::EPOCH, ..lease }, now).await {
+            Ok(()) => return Ok(true),
+            Err(AppendError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(WorkflowError::Contended { tries: MAX_CONFLICTS })
+}
+
+/// Reads on in the stream of a lease.
+async fn read_on(
+    store: &dyn EventStore,
+    stream: &StreamId,
+    mut version: Version,
+    mut last: Option<Lease>,
+) -> Result<(Version, Option<Lease>), WorkflowError> {
+    loop {
+        let page = store.read_stream(stream, version, PageSize::default()).await?;
+        let Some(event) = page.last() else { return Ok((version, last)) };
+        version = event.version;
+        last = Lease::read(event)?.or(last);
+    }
+}
+
+async fn write(
+    store: &dyn EventStore,
+    stream: &StreamId,
+    version: Version,
+    lease: Lease,
+    now: Timestamp,
+) -> Result<(), AppendError> {
+    let Ok(event) = NewEvent::json(kind(), now, &lease) else { return Err(AppendError::Empty) };
+    let write = StreamWrite::new(stream.clone(), ExpectedVersion::Exact(version), vec![event]);
+    store.append(Batch::new().with(write)).await.map(|_| ())
+}
+
+fn stream_of(worker: &WorkerName) -> Result<StreamId, WorkflowError> {
+    StreamId::new(format!("{PREFIX}{worker}")).map_err(|_| WorkflowError::Contended { tries: 0 })
 }
 
 /// The lease of this worker.
@@ -74,6 +144,8 @@ pub(super) struct OwnLease {
     pub(super) lease: Lease,
     pub(super) standing: Standing,
     span: Duration,
+    /// What was written and not confirmed.
+    unconfirmed: Option<Lease>,
 }
 
 impl OwnLease {
@@ -84,28 +156,23 @@ impl OwnLease {
         now: Timestamp,
         span: Duration,
     ) -> Result<Self, WorkflowError> {
-        let stream =
-            StreamId::new(format!("{PREFIX}{worker}")).map_err(|_| WorkflowError::Contended { tries: 0 })?;
+        let stream = stream_of(worker)?;
         for _ in 0..MAX_CONFLICTS {
-            let (mut version, mut last) = (Version::EMPTY, None);
-            loop {
-                let page = store.read_stream(&stream, version, PageSize::default()).await?;
-                let Some(event) = page.last() else { break };
-                version = event.version;
-                last = Lease::read(event)?.or(last);
-            }
+            let (version, last) = read_on(store, &stream, Version::EMPTY, None).await?;
             let incarnation = last.map_or(0, |lease| lease.incarnation).saturating_add(1);
             let lease = Lease { incarnation, until: now + span };
-            let own = Self {
-                worker: worker.clone(),
-                stream: stream.clone(),
-                version,
-                lease,
-                standing: Standing::until(lease.until),
-                span,
-            };
-            match own.write(store, lease, now).await {
-                Ok(()) => return Ok(Self { version: version.next(), ..own }),
+            match write(store, &stream, version, lease, now).await {
+                Ok(()) => {
+                    return Ok(Self {
+                        worker: worker.clone(),
+                        stream,
+                        version: version.next(),
+                        lease,
+                        standing: Standing::until(lease.until),
+                        span,
+                        unconfirmed: None,
+                    });
+                }
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -122,54 +189,74 @@ impl OwnLease {
         Timestamp::from_millis(self.lease.until.as_millis().saturating_sub(span_millis(self.span) * 2 / 3))
     }
 
-    /// Says that the worker is alive.
+    /// Says that the worker is alive. A lease that has ended is not renewed, because others may have begun to take
+    /// what it kept: a new life begins, and whatever is under way in the old one begins nothing any more.
     pub(super) async fn renew(
         &mut self,
         store: &dyn EventStore,
         now: Timestamp,
     ) -> Result<(), WorkflowError> {
-        let lease = Lease { until: now + self.span, ..self.lease };
-        self.put(store, lease, now).await
+        for _ in 0..MAX_CONFLICTS {
+            let alive = now < self.lease.until;
+            let incarnation = self.lease.incarnation.saturating_add(u64::from(!alive));
+            let lease = Lease { incarnation, until: now + self.span };
+            match write(store, &self.stream, self.version, lease, now).await {
+                Ok(()) => {
+                    self.version = self.version.next();
+                    self.live(lease);
+                    return Ok(());
+                }
+                Err(AppendError::Conflict { .. }) => self.catch_up(store).await?,
+                Err(error) => {
+                    self.unconfirmed = Some(lease);
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(WorkflowError::Contended { tries: MAX_CONFLICTS })
     }
 
     /// Gives the lease up, so that others need not wait for its end.
     pub(super) async fn end(&mut self, store: &dyn EventStore, now: Timestamp) -> Result<(), WorkflowError> {
-        let lease = Lease { until: Timestamp::EPOCH, ..self.lease };
-        self.put(store, lease, now).await
-    }
-
-    async fn put(
-        &mut self,
-        store: &dyn EventStore,
-        lease: Lease,
-        now: Timestamp,
-    ) -> Result<(), WorkflowError> {
-        match self.write(store, lease, now).await {
-            Ok(()) => {
-                self.version = self.version.next();
-                self.lease = lease;
-                self.standing.extend(lease.until);
-                Ok(())
+        self.standing.extend(Timestamp::EPOCH);
+        for _ in 0..MAX_CONFLICTS {
+            let lease = Lease { until: Timestamp::EPOCH, ..self.lease };
+            match write(store, &self.stream, self.version, lease, now).await {
+                Ok(()) => return Ok(()),
+                Err(AppendError::Conflict { .. }) => self.catch_up(store).await?,
+                Err(error) => return Err(error.into()),
             }
-            Err(AppendError::Conflict { .. }) => {
-                self.standing.extend(Timestamp::EPOCH);
-                let page = store.read_stream(&self.stream, self.version, PageSize::default()).await?;
-                let theirs = page.iter().filter_map(|event| Lease::read(event).ok().flatten()).next_back();
-                Err(WorkflowError::Replaced {
-                    worker: self.worker.clone(),
-                    ours: self.lease.incarnation,
-                    theirs: theirs.map_or(0, |lease| lease.incarnation),
-                })
-            }
-            Err(error) => Err(error.into()),
         }
+        Err(WorkflowError::Contended { tries: MAX_CONFLICTS })
     }
 
-    async fn write(&self, store: &dyn EventStore, lease: Lease, now: Timestamp) -> Result<(), AppendError> {
-        let Ok(event) = NewEvent::json(kind(), now, &lease) else { return Err(AppendError::Empty) };
-        let expected = ExpectedVersion::Exact(self.version);
-        let write = StreamWrite::new(self.stream.clone(), expected, vec![event]);
-        store.append(Batch::new().with(write)).await.map(|_| ())
+    /// Reads what was written to the lease: by an append of ours that was not confirmed, by those who took it for
+    /// over, or by another life.
+    async fn catch_up(&mut self, store: &dyn EventStore) -> Result<(), WorkflowError> {
+        let (version, last) = read_on(store, &self.stream, self.version, None).await?;
+        self.version = version;
+        let Some(last) = last else { return Ok(()) };
+        if last.incarnation > self.lease.incarnation && self.unconfirmed != Some(last) {
+            self.standing.extend(Timestamp::EPOCH);
+            return Err(WorkflowError::Replaced {
+                worker: self.worker.clone(),
+                ours: self.lease.incarnation,
+                theirs: last.incarnation,
+            });
+        }
+        self.live(last);
+        Ok(())
+    }
+
+    /// Lives on by this lease.
+    fn live(&mut self, lease: Lease) {
+        if lease.incarnation == self.lease.incarnation {
+            self.standing.extend(lease.until);
+        } else {
+            self.standing = Standing::until(lease.until);
+        }
+        self.lease = lease;
+        self.unconfirmed = None;
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::Endings;
 use super::index::{Index, News, Next};
-use super::lease::{Leases, OwnLease};
+use super::lease::{self, Leases, OwnLease};
 use super::options::WorkerOptions;
 use crate::clock::Timestamp;
 use crate::event::{PageSize, Position, RecordedEvent, Version};
@@ -36,6 +36,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 const SCHEDULES: &str = "workflow-schedule/";
 /// How many histories are archived between two looks at what is due.
 const ARCHIVED_AT_ONCE: usize = 16;
+/// The wait before a store that is away is asked again.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How many events are followed before the other duties are looked at.
 const EVENTS_AT_ONCE: usize = 256;
 
@@ -65,6 +67,8 @@ pub(in crate::workflow) struct Worker {
     #[cfg(feature = "schedule")]
     calendar: Calendar,
     read: Position,
+    /// Until when the store is left alone, because it was away.
+    away: Option<Timestamp>,
     active: usize,
     /// Whether a run has ended since the schedules were looked at.
     #[cfg(feature = "schedule")]
@@ -96,6 +100,7 @@ impl Worker {
             #[cfg(feature = "schedule")]
             calendar: Calendar::default(),
             read: Position::START,
+            away: None,
             active: 0,
             #[cfg(feature = "schedule")]
             some_ended: false,
@@ -129,16 +134,23 @@ impl Worker {
         let clock = self.parts.clock.clone();
         let mut log = store.subscribe(self.read).await?;
         while !shutdown.is_requested() {
-            self.dispatch().await?;
-            #[cfg(feature = "schedule")]
-            if std::mem::take(&mut self.some_ended) {
-                self.start_recurring().await;
+            if self.away.is_none() {
+                self.dispatch().await?;
+                #[cfg(feature = "schedule")]
+                if std::mem::take(&mut self.some_ended) {
+                    self.start_recurring().await;
+                }
             }
             let timer = [self.index.next_timer(), self.next_occurrence()].into_iter().flatten().min();
             // Who performs nothing needs no lease, and writes nothing.
             let renewal = (self.active > 0).then(|| self.lease.renew_at());
-            let next = [timer, renewal, Some(clock.now() + self.options.lease)].into_iter().flatten().min();
-            let next = next.unwrap_or_else(|| clock.now());
+            let next = match self.away {
+                Some(until) => until,
+                None => {
+                    let next = [timer, renewal, Some(clock.now() + self.options.lease)];
+                    next.into_iter().flatten().min().unwrap_or_else(|| clock.now())
+                }
+            };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
@@ -148,8 +160,15 @@ impl Worker {
                         self.report(report);
                     }
                 }
-                event = log.next() => {
-                    let Some(event) = event? else { return Ok(()) };
+                event = log.next(), if self.away.is_none() => {
+                    let event = match event.map_err(WorkflowError::from) {
+                        Ok(Some(event)) => event,
+                        Ok(None) => return Ok(()),
+                        Err(error) => {
+                            self.wait_for_store(error)?;
+                            continue;
+                        }
+                    };
                     self.follow(&event);
                     for _ in 0..EVENTS_AT_ONCE {
                         let Some(Ok(Some(event))) = log.next().now_or_never() else { break };
@@ -162,9 +181,20 @@ impl Worker {
         self.wind_down().await
     }
 
+    /// Leaves the store alone for a while, if that can help.
+    fn wait_for_store(&mut self, error: WorkflowError) -> Result<(), WorkflowError> {
+        if error.retry() == Retry::Never {
+            return Err(error);
+        }
+        tracing::warn!(error = &error as &dyn std::error::Error, "the store is away");
+        self.away = Some(self.parts.clock.now() + PATIENCE);
+        Ok(())
+    }
+
     /// What is to be done now and then.
     async fn tick(&mut self) -> Result<(), WorkflowError> {
         let now = self.parts.clock.now();
+        self.away = None;
         for run in self.index.rung(now) {
             self.consider(&run);
         }
@@ -230,11 +260,7 @@ impl Worker {
         let now = self.parts.clock.now();
         match self.lease.renew(&*self.parts.store, now).await {
             Ok(()) => Ok(()),
-            Err(error) if error.retry() == Retry::Never => Err(error),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew the lease");
-                Ok(())
-            }
+            Err(error) => self.wait_for_store(error),
         }
     }
 
@@ -273,7 +299,7 @@ impl Worker {
                     self.consider(&run);
                 }
             })
-        } else if stream.starts_with(super::lease::PREFIX) {
+        } else if stream.starts_with(lease::PREFIX) {
             self.leases.follow(event)
         } else if cfg!(feature = "schedule") && stream.starts_with(SCHEDULES) {
             self.follow_schedule(event)
@@ -334,9 +360,11 @@ impl Worker {
         let now = self.parts.clock.now();
         if now >= self.lease.renew_at() {
             // It may have lapsed while there was nothing to do.
-            self.lease.renew(&*self.parts.store, now).await?;
+            self.renew().await?;
+            if self.away.is_some() {
+                return Ok(());
+            }
         }
-        self.leases.set(&self.lease.claim().worker, self.lease.lease);
         let (own, skew) = (self.lease.claim(), self.options.skew);
         while self.active < self.options.runs_at_once {
             let leases = &self.leases;
@@ -347,6 +375,7 @@ impl Worker {
             let (claim, standing) = (self.lease.claim(), self.lease.standing.clone());
             let limits = self.limits.clone();
             let span = tracing::info_span!("workflow.run", run = %run);
+            let seen = before.as_ref().map_or(Version::EMPTY, |before| self.leases.version(&before.worker));
             let performed = async move {
                 let mut report = Report {
                     run: run.clone(),
@@ -355,7 +384,18 @@ impl Worker {
                     claim: None,
                     limits: Vec::new(),
                 };
-                let loaded = load::load(&*parts.store, &parts.library, &run, snapshot).await;
+                let gone = match before.as_deref().filter(|before| **before != claim) {
+                    Some(before) => lease::end(&*parts.store, before, seen, now, skew).await,
+                    None => Ok(true),
+                };
+                let loaded = match gone {
+                    Ok(true) => load::load(&*parts.store, &parts.library, &run, snapshot).await,
+                    Ok(false) => {
+                        let _ = reports.send(report);
+                        return;
+                    }
+                    Err(error) => Err(error),
+                };
                 let drive = match loaded {
                     // Another worker was faster.
                     Ok(Some(loaded)) if !may_take(loaded.claim(), before.as_deref(), &claim) => {

@@ -28,9 +28,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::stores::Behind;
 use super::world::alice;
 use check::Records;
-use machine::{Fate, Slow, engine, fates};
+use machine::{Fate, Slowness, engine, fates};
 use outside::{Outside, Way};
 use plan::{Doing, Plan, name, plan};
 
@@ -257,8 +258,9 @@ impl Game {
         }
         let mut machines = JoinSet::new();
         for (at, fate) in (0..).zip(self.fates.clone()) {
-            let slow = Slow::new(memory.clone(), clock.clone(), self.seed.child("store").nth(at));
-            machines.spawn(fate.live(Arc::new(slow), clock.clone(), outside.clone()));
+            let slow = Slowness::new(clock.clone(), self.seed.child("store").nth(at));
+            let slow = Behind::new(slow, memory.clone());
+            machines.spawn(fate.live(slow, clock.clone(), outside.clone()));
         }
         let ids: Vec<String> = self.runs.iter().map(|(run, ..)| run.clone()).collect();
         let ended = async {

@@ -6,11 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use daa_core::action::{Executors, Gate};
 use daa_core::clock::Clock;
-use daa_core::event::{
-    AppendError, Appended, Batch, EventStore, PageSize, Position, ReadError, RecordedEvent, Subscription,
-    Version,
-};
-use daa_core::id::StreamId;
+use daa_core::event::EventStore;
 use daa_core::seed::{Rng, Seed};
 use daa_core::shutdown::ShutdownTrigger;
 use daa_core::workflow::testing::{CrashPoint, CrashStore};
@@ -20,23 +16,23 @@ use std::sync::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::super::stores::{Behind, Ice, Weather};
 use super::super::world::ByKind;
-use super::outside::{Outside, Way, thawed};
+use super::outside::{Outside, Way};
 
 /// A store that takes its time, so that everybody gets in between.
 #[derive(Debug)]
-pub(crate) struct Slow {
-    pub(crate) inner: Arc<dyn EventStore>,
+pub(crate) struct Slowness {
     clock: Arc<dyn Clock>,
     rng: Mutex<Rng>,
 }
 
-impl Slow {
-    pub(crate) fn new(inner: Arc<dyn EventStore>, clock: Arc<dyn Clock>, seed: Seed) -> Self {
-        Self { inner, clock, rng: Mutex::new(seed.rng()) }
+impl Slowness {
+    pub(crate) fn new(clock: Arc<dyn Clock>, seed: Seed) -> Self {
+        Self { clock, rng: Mutex::new(seed.rng()) }
     }
 
-    async fn pass(&self) {
+    async fn pass(&self) -> bool {
         let wait = self.rng.lock().unwrap().random_range(0..24_u64);
         match wait {
             0..12 => {}
@@ -47,103 +43,24 @@ impl Slow {
             }
             _ => self.clock.sleep(Duration::from_millis((wait - 19) * 4)).await,
         }
+        true
     }
 }
 
 #[async_trait]
-impl EventStore for Slow {
-    async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        self.pass().await;
-        let appended = self.inner.append(batch).await;
-        self.pass().await;
-        appended
+impl Weather for Slowness {
+    async fn request(&self) -> bool {
+        self.pass().await
     }
 
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        page: PageSize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.pass().await;
-        self.inner.read_stream(stream, after, page).await
-    }
-
-    async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.inner.read_all(after, page).await
-    }
-
-    async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError> {
-        self.inner.subscribe(after).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.inner.head().await
-    }
-
-    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
-        self.inner.erase(stream, up_to).await
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
-
-/// A store as a machine sees it that may be frozen: its writes leave, and its answers come, when it has thawed.
-#[derive(Debug)]
-struct Icy {
-    inner: Arc<CrashStore>,
-    ice: watch::Receiver<bool>,
-}
-
-#[async_trait]
-impl EventStore for Icy {
-    async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        thawed(&self.ice).await;
-        let appended = self.inner.append(batch).await;
-        thawed(&self.ice).await;
-        appended
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        page: PageSize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        thawed(&self.ice).await;
-        let read = self.inner.read_stream(stream, after, page).await;
-        thawed(&self.ice).await;
-        read
-    }
-
-    async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
-        thawed(&self.ice).await;
-        self.inner.read_all(after, page).await
-    }
-
-    async fn subscribe(&self, after: Position) -> Result<Subscription, ReadError> {
-        self.inner.subscribe(after).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.inner.head().await
-    }
-
-    async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
-        self.inner.erase(stream, up_to).await
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
+    async fn answer(&self) -> bool {
+        self.pass().await
     }
 }
 
 /// A process that performs runs; dropped, it dies.
 pub(crate) struct Machine {
     store: Arc<CrashStore>,
-    pub(crate) engine: WorkflowEngine,
     serving: JoinHandle<Result<(), WorkflowError>>,
     ice: watch::Sender<bool>,
     _trigger: ShutdownTrigger,
@@ -174,11 +91,11 @@ impl Machine {
         let (ice, icy) = watch::channel(false);
         let store = CrashStore::new(store);
         let way = Way { outside: outside.clone(), ice: icy.clone() };
-        let engine = engine(Arc::new(Icy { inner: store.clone(), ice: icy }), clock, &way);
+        let engine = engine(Behind::new(Ice(icy), store.clone()), clock, &way);
         let (trigger, shutdown) = ShutdownTrigger::new();
-        let (serve, name) = (engine.clone(), name.parse().unwrap());
-        let serving = tokio::spawn(async move { serve.serve(name, options, shutdown).await });
-        Self { store, engine, serving, ice, _trigger: trigger }
+        let name = name.parse().unwrap();
+        let serving = tokio::spawn(async move { engine.serve(name, options, shutdown).await });
+        Self { store, serving, ice, _trigger: trigger }
     }
 
     async fn kill(mut self) {

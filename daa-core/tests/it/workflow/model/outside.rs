@@ -15,6 +15,8 @@ use rand::RngExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::super::stores::thawed;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Effect {
     pub(crate) id: String,
@@ -56,11 +58,6 @@ pub(crate) struct Outside {
 pub(crate) struct Way {
     pub(crate) outside: Outside,
     pub(crate) ice: watch::Receiver<bool>,
-}
-
-pub(crate) async fn thawed(ice: &watch::Receiver<bool>) {
-    let mut ice = ice.clone();
-    let _ = ice.wait_for(|frozen| !frozen).await;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
