@@ -665,7 +665,7 @@ enum Ready {
 }
 
 fn bare(task: &Task, result: Verdict) -> Landed {
-    Landed { task: task.clone(), undo: false, ending: None, result, progress: None, guard: None }
+    Landed { task: task.clone(), ending: None, result, progress: None, guard: None }
 }
 
 fn no(task: &Task, error: StepError) -> Landed {

@@ -20,7 +20,6 @@ use crate::fault::{Reaction, Retry};
 #[derive(Debug)]
 pub(super) struct Landed {
     pub(super) task: Task,
-    pub(super) undo: bool,
     /// The end of the action, to be made durable with the run's own events.
     pub(super) ending: Option<Ending>,
     pub(super) result: Verdict,
@@ -108,7 +107,6 @@ pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
     let future = async move {
         let undo = |result| Landed {
             task: own.clone(),
-            undo: true,
             ending: None,
             result: Verdict::Undo(result),
             progress: None,
@@ -228,7 +226,7 @@ async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late)
 }
 
 const fn bare(task: Task, result: Verdict) -> Landed {
-    Landed { task, undo: false, ending: None, result, progress: None, guard: None }
+    Landed { task, ending: None, result, progress: None, guard: None }
 }
 
 fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Action>, again: bool) -> Landed {
@@ -313,7 +311,7 @@ fn undone(task: Task, pursued: Pursued) -> Landed {
         }
         other => other,
     };
-    Landed { undo: true, result, ..landed }
+    Landed { result, ..landed }
 }
 
 /// What rules and budgets do not let through now, they may let through later; and an undo has to succeed one day.

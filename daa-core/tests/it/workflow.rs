@@ -1,5 +1,7 @@
 //! Workflows from the outside.
 
+mod archive;
 mod saga;
+mod schedules;
 mod steps;
 mod world;

@@ -19,6 +19,8 @@ use crate::id::{
 use crate::workflow::definition::Compiled;
 use crate::workflow::trace::TraceContext;
 
+/// The longest id of a run, in bytes: the names of its actions, and of the runs that it starts, are made of it.
+pub const MAX_RUN_ID: usize = 100;
 /// What stands before the id of a run in the name of its stream.
 pub(in crate::workflow) const STREAM_PREFIX: &str = "workflow/";
 

@@ -77,16 +77,6 @@ pub(in crate::workflow) trait Limits: Send {
     fn acquire(&mut self, key: &LimitKey, limit: &Limit, holder: &str, now: Timestamp) -> Room;
 }
 
-/// Limits that are never reached.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::workflow) struct Unlimited;
-
-impl Limits for Unlimited {
-    fn acquire(&mut self, _: &LimitKey, _: &Limit, _: &str, _: Timestamp) -> Room {
-        Room::Granted
-    }
-}
-
 impl Run {
     /// A run that has just begun.
     pub(in crate::workflow) fn new(started: RunStarted, definition: Arc<Compiled>, at: Timestamp) -> Self {
@@ -194,10 +184,6 @@ impl Run {
         &self.state.started
     }
 
-    pub(in crate::workflow) const fn definition(&self) -> &Arc<Compiled> {
-        &self.definition
-    }
-
     pub(in crate::workflow) const fn pinned_to(&self) -> Digest {
         self.state.definition
     }
@@ -286,11 +272,5 @@ impl Run {
             effects.push(Effect::Undo(task));
         }
         effects
-    }
-
-    /// Whether something is with an executor.
-    pub(in crate::workflow) fn is_under_way(&self) -> bool {
-        self.open_lanes().any(|(_, lane)| lane.state == LaneState::InFlight)
-            || self.undo_in_flight().is_some()
     }
 }

@@ -61,10 +61,6 @@ pub(super) enum News {
 }
 
 impl Index {
-    pub(super) fn len(&self) -> usize {
-        self.runs.len()
-    }
-
     pub(super) fn entry(&self, run: &RunId) -> Option<&Entry> {
         self.runs.get(run)
     }
