@@ -2,40 +2,18 @@
 
 use std::fmt::Display;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 
 use daa::core::event::{PageSize, Position};
 use daa::core::id::RunId;
-use daa::core::workflow::{HistoryEntry, RunEvent, RunOutcome, WorkflowError};
+use daa::core::workflow::{RunEvent, RunOutcome, WorkflowError};
 use daa::prelude::*;
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::{Failure, shop};
-
-/// An order that is in the store.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub(crate) run: RunId,
-    pub(crate) ended: bool,
-}
-
-/// All orders, the earliest first.
-pub(crate) async fn orders(store: &dyn EventStore) -> Result<Vec<Order>, Failure> {
-    let mut orders: Vec<Order> = Vec::new();
-    let mut after = Position::START;
-    while let Some((event, run)) = next(store, &mut after).await? {
-        match event {
-            RunEvent::Started(started) => orders.push(Order { run: started.run, ended: false }),
-            RunEvent::Ended(_) => {
-                let order = orders.iter_mut().find(|order| order.run.as_str() == run);
-                order.into_iter().for_each(|order| order.ended = true);
-            }
-            _ => {}
-        }
-    }
-    Ok(orders)
-}
 
 /// Tells what happens to orders, as it happens.
 pub(crate) struct Account {
@@ -44,25 +22,23 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Tells what is known of a run, and then what happens from now on. Lines are about `run` until a heading says
-    /// otherwise.
-    pub(crate) async fn open(store: Arc<dyn EventStore>, run: &RunId) -> Result<Self, Failure> {
+    pub(crate) fn new(store: Arc<dyn EventStore>) -> Self {
+        Self { store, told: Mutex::default() }
+    }
+
+    /// Tells what is known of a run. What follows is about it until a heading says otherwise.
+    pub(crate) async fn begin(&self, run: &RunId, data: &Path) -> Result<(), Failure> {
+        println!("{}  in {}\n", bold(run), data.display());
         let mut position = Position::START;
-        let mut known = false;
-        while let Some((event, about)) = next(&*store, &mut position).await? {
-            if about != run.as_str() {
-                continue;
-            }
-            if !known {
-                println!("\n  before");
-            }
-            known = true;
-            if let Some(line) = words(&event) {
-                println!("  {}", paint(DIM, line));
-            }
+        let mut known = Vec::new();
+        while let Some((event, about)) = next(&*self.store, &mut position).await? {
+            known.extend(words(&event).filter(|_| about == run.as_str()));
         }
-        println!("\n  {}", if known { "now" } else { "new" });
-        Ok(Self { store, told: Mutex::new((position, run.to_string())) })
+        if !known.is_empty() {
+            println!("  before\n  {}\n\n  now", known.join("\n  "));
+        }
+        *self.told.lock().await = (position, run.to_string());
+        Ok(())
     }
 
     /// Tells what has happened by now, and not been told.
@@ -125,27 +101,13 @@ fn tell(about: &mut String, run: &str, line: &str) {
     println!("  {line}");
 }
 
-/// The whole history of a run.
-pub(crate) fn explain(history: &[HistoryEntry]) {
-    println!("\n  how it came about");
-    let began = history.first().map_or(Timestamp::EPOCH, |entry| entry.at);
-    for entry in history {
-        let text = words(&entry.event).unwrap_or_else(|| match &entry.event {
-            RunEvent::Claimed(claim) => {
-                line("·", "", format!("taken by worker {}, life {}", claim.worker, claim.incarnation))
-            }
-            other => line("·", "", format!("{other:?}")),
-        });
-        println!("  {:>3} {:>9.3} s  {text}", entry.version.get(), entry.at.since(began).as_secs_f64());
-    }
-}
-
 fn words(event: &RunEvent) -> Option<String> {
     Some(match event {
-        RunEvent::Started(started) => line("›", "", format!("started: {}", started.input)),
+        RunEvent::Started(started) => line("›", "", format_args!("started: {}", order(&started.input))),
         RunEvent::Began { task, attempt, .. } => line("›", task, paint(DIM, format!("try {attempt}"))),
         RunEvent::Succeeded { task, output } => {
-            line("✓", task, format!("{} {output}", shop::done(&task.step)))
+            let id = output["id"].as_str().unwrap_or_default();
+            line("✓", task, format!("{}: {id}", shop::done(&task.step)))
         }
         RunEvent::Failed { task, error, .. } => line("✗", task, error),
         RunEvent::Unknown { task, error, .. } => line("?", task, error),
@@ -155,6 +117,12 @@ fn words(event: &RunEvent) -> Option<String> {
         RunEvent::UndoFailed { task, error, .. } => line("✗", task, error),
         _ => return None,
     })
+}
+
+fn order(input: &Value) -> String {
+    let (item, cents) =
+        (input["item"].as_str().unwrap_or_default(), input["cents"].as_u64().unwrap_or_default());
+    format!("{item}, {}.{:02}", cents / 100, cents % 100)
 }
 
 /// One line about a step, or about the whole.

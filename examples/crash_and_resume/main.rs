@@ -18,10 +18,7 @@ use std::sync::Arc;
 use clap::Parser;
 use daa::core::id::RunId;
 use daa::core::shutdown::ShutdownTrigger;
-use daa::core::workflow::{
-    Diagram, HistoryEntry, RunEvent, RunOutcome, RunView, Start, StepMark, StepStatus, Workflow,
-    WorkflowEngine,
-};
+use daa::core::workflow::{HistoryEntry, RunEvent, RunOutcome, Start, Workflow, WorkflowEngine};
 use daa::prelude::*;
 use serde_json::json;
 
@@ -70,7 +67,8 @@ effect = "permit"
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Args::parse()).await {
+    let args = Args::parse();
+    match run(&args).await {
         Ok(RunOutcome::Completed { .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(3),
         Err(error) => {
@@ -85,49 +83,48 @@ async fn run(args: &Args) -> Result<RunOutcome, Failure> {
     std::fs::create_dir_all(data.parent().unwrap_or(&data))?;
     let dir = DataDir::open(&data)?;
     let (store, clock) = (dir.events().clone(), Arc::new(SystemClock::new()));
+    let account = Arc::new(Account::new(store.clone()));
+    let shop = Arc::new(Shop::open(&data, args, account.clone()));
+
+    let rules = RulesEngine::new(Ruleset::from_toml(RULES)?);
+    let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(rules)).build();
+    let engine =
+        WorkflowEngine::builder(store.clone(), clock, gate).with_executors(shop::executors(&shop)?).build();
+    engine.register(Workflow::from_yaml(ORDER)?).await?;
 
     // An order that a crash left behind goes on; otherwise the next one begins.
-    let orders = account::orders(&*store).await?;
-    let open: Vec<&RunId> = orders.iter().filter(|order| !order.ended).map(|order| &order.run).collect();
-    let resumed = open.last().filter(|_| !args.new).map(|run| (*run).clone());
-    let run = match &resumed {
-        Some(run) => run.clone(),
+    let orders = engine.runs().await?;
+    let open = || orders.iter().filter(|order| order.completed.is_none());
+    let resumed = open().max_by_key(|order| order.started).filter(|_| !args.new);
+    let run = match resumed {
+        Some(order) => order.run.clone(),
         None => RunId::new(format!("order-{}", orders.len() + 1))?,
     };
     if resumed.is_none() {
         args.check_reachable();
     }
-    println!("{}  (in {})", account::bold(&run), data.display());
-    let account = Arc::new(Account::open(store.clone(), &run).await?);
-    let shop = Arc::new(Shop::open(&data, &run, args, account.clone()));
-    let rules = RulesEngine::new(Ruleset::from_toml(RULES)?);
-    let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(rules)).build();
-    let engine =
-        WorkflowEngine::builder(store.clone(), clock, gate).with_executors(shop::executors(&shop)?).build();
-
-    engine.register(Workflow::from_yaml(ORDER)?).await?;
+    account.begin(&run, &data).await?;
     if resumed.is_none() {
         let input = json!({ "item": "espresso machine", "cents": 24_900 });
         engine.start(Start::new(run.clone(), "order".try_into()?, "shop".try_into()?, input)).await?;
     }
+
     let (trigger, shutdown) = ShutdownTrigger::new();
     let (worker, name) = (engine.clone(), "main".try_into()?);
     let serving = tokio::spawn(async move { worker.serve(name, Default::default(), shutdown).await });
-    for unfinished in open.into_iter().filter(|other| **other != run).chain([&run]) {
+    for unfinished in open().map(|order| &order.run).filter(|other| **other != run).chain([&run]) {
         account.follow(engine.outcome(unfinished)).await?;
     }
     trigger.trigger();
     serving.await??;
 
-    let history = engine.history(&run).await?;
     if args.explain {
-        account::explain(&history);
+        print!("\n  how it came about\n{}", engine.explain(&run).await?);
     }
-    let (view, workflow) = (engine.view(&run).await?, engine.definition(&run).await?);
-    let outcome = view.outcome().cloned().ok_or("the order did not end")?;
-    println!("\n{}\n{}", shop.effects()?, closing(&outcome, &history));
+    let outcome = engine.outcome(&run).await?;
+    println!("\n{}\n{}", shop.effects(&run)?, closing(&outcome, &engine.history(&run).await?));
     if let Some(file) = &args.diagram {
-        std::fs::write(file, picture(&workflow, &view))
+        std::fs::write(file, engine.svg(&run).await?)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         println!("picture: {}", file.display());
     }
@@ -139,33 +136,16 @@ async fn run(args: &Args) -> Result<RunOutcome, Failure> {
 /// How it ended, and how many processes that took: each life of the worker takes the order anew.
 fn closing(outcome: &RunOutcome, history: &[HistoryEntry]) -> String {
     let lives = history.iter().filter(|entry| matches!(entry.event, RunEvent::Claimed(_))).count();
-    let ended = match outcome {
-        RunOutcome::Completed { .. } => "done".to_owned(),
-        RunOutcome::RolledBack { cause, left } if left.is_empty() => format!("undone, because {cause};"),
+    let by =
+        if lives == 1 { "one process".to_owned() } else { format!("{lives} processes, one after the other") };
+    match outcome {
+        RunOutcome::Completed { .. } => format!("done by {by}"),
+        RunOutcome::RolledBack { cause, left } if left.is_empty() => format!("undone by {by}: {cause}"),
         other => format!("{other:?}"),
-    };
-    match lives {
-        1 => format!("{ended} by one process"),
-        _ => format!("{ended} by {lives} processes, one after the other"),
     }
 }
 
-/// The workflow, coloured by how far this run of it came.
-fn picture(workflow: &Workflow, view: &RunView) -> String {
-    let marked = view.steps.iter().fold(Diagram::of(workflow), |diagram, step| {
-        let mark = match step.status {
-            StepStatus::Succeeded => StepMark::Succeeded,
-            StepStatus::Skipped => StepMark::Skipped,
-            StepStatus::Failed(_) | StepStatus::NotUndone => StepMark::Failed,
-            StepStatus::Undone => StepMark::Undone,
-            StepStatus::Pending | StepStatus::Dropped => StepMark::Waiting,
-            _ => StepMark::Running,
-        };
-        diagram.with_state(step.task.step.clone(), mark)
-    });
-    marked.to_svg()
-}
-
+/// The causes of an error, in one line.
 fn causes(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |error| (**error).source());
     causes.map(|cause| format!(": {cause}")).collect()

@@ -66,9 +66,8 @@ const EFFECTS: [Effect; 4] = [
 pub(crate) struct Shop {
     /// One line for each effect that took place: its key, and what it yielded.
     ledger: PathBuf,
-    run: RunId,
     account: Arc<Account>,
-    /// The key of the effect after which the process dies, and its last words.
+    /// The end of the key of the effect after which the process dies, and its last words.
     crash_at: Option<String>,
     again: String,
     fail_at: Option<String>,
@@ -83,14 +82,13 @@ pub(crate) fn executors(shop: &Arc<Shop>) -> Result<Executors, IdError> {
 }
 
 impl Shop {
-    pub(crate) fn open(data: &Path, run: &RunId, args: &Args, account: Arc<Account>) -> Self {
+    pub(crate) fn open(data: &Path, args: &Args, account: Arc<Account>) -> Self {
         let key = |moment: &String| match moment.strip_prefix("undo:") {
-            Some(step) => format!("{run}/{step}/undo"),
-            None => format!("{run}/{moment}"),
+            Some(step) => format!("/{step}/undo"),
+            None => format!("/{moment}"),
         };
         Self {
             ledger: data.join("shop.ledger"),
-            run: run.clone(),
             account,
             crash_at: args.crash_at.as_ref().map(key),
             again: args.again(),
@@ -116,9 +114,9 @@ impl Shop {
         Ok(text.lines().filter_map(fields).collect())
     }
 
-    /// What took place for the order, and how often: a table.
-    pub(crate) fn effects(&self) -> io::Result<Table> {
-        let own = format!("{}/", self.run);
+    /// What took place for an order, and how often: a table.
+    pub(crate) fn effects(&self, run: &RunId) -> io::Result<Table> {
+        let own = format!("{run}/");
         let mut counts: Vec<(String, u32)> = Vec::new();
         for (key, _) in self.ledger()?.into_iter().filter(|(key, _)| key.starts_with(&own)) {
             match counts.iter_mut().find(|(known, _)| *known == key) {
@@ -147,17 +145,17 @@ impl Executor for Shop {
     async fn execute(&self, action: &Authorized) -> Result<Outcome, ExecuteError> {
         let key = action.id().as_str();
         let (effect, done) = of(key);
-        if self.fail_at.as_deref() == Some(key) {
+        if self.fail_at.as_ref().is_some_and(|at| key.ends_with(at)) {
             return Err(ExecuteError::rejected(effect.refusal));
         }
         let number = self.ledger().map_err(ExecuteError::unavailable)?.len() + 1;
         let system = action.kind().as_str().split('.').next().unwrap_or_default();
         let output = json!({ "id": format!("{system}-{number}") });
         self.take_effect(key, &output).map_err(ExecuteError::interrupted)?;
-        if self.crash_at.as_deref() == Some(key) {
+        if self.crash_at.as_ref().is_some_and(|at| key.ends_with(at)) {
             let last =
                 line("†", effect.step, format!("{done}, and the process dies before that is written down"));
-            self.account.say(self.run.as_str(), &last).await.map_err(ExecuteError::interrupted)?;
+            self.account.say(run_of(key), &last).await.map_err(ExecuteError::interrupted)?;
             println!("\n{}", self.again);
             std::process::abort();
         }
@@ -175,9 +173,8 @@ impl Executor for Shop {
             }
             None => (Reconciled::NotFound, "it never took place"),
         };
-        let run = key.split('/').next().unwrap_or_default();
         let line = line("?", of(key).0.step, format!("asked the shop: {answer}"));
-        self.account.say(run, &line).await.map_err(ExecuteError::unavailable)?;
+        self.account.say(run_of(key), &line).await.map_err(ExecuteError::unavailable)?;
         Ok(reconciled)
     }
 }
@@ -190,6 +187,10 @@ pub(crate) fn done(step: &StepName) -> &'static str {
 /// What took place when it was undone.
 pub(crate) fn undone(step: &StepName) -> &'static str {
     of(&format!("/{step}/undo")).1
+}
+
+fn run_of(key: &str) -> &str {
+    key.split('/').next().unwrap_or_default()
 }
 
 /// What a key of the form `RUN/STEP` or `RUN/STEP/undo` stands for, and what one says when it took place.
