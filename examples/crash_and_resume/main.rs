@@ -111,9 +111,12 @@ async fn run(args: &Args) -> Result<RunOutcome, Failure> {
 
     let (trigger, shutdown) = ShutdownTrigger::new();
     let (worker, name) = (engine.clone(), "main".try_into()?);
-    let serving = tokio::spawn(async move { worker.serve(name, Default::default(), shutdown).await });
+    let mut serving = tokio::spawn(async move { worker.serve(name, Default::default(), shutdown).await });
     for unfinished in open().map(|order| &order.run).filter(|other| **other != run).chain([&run]) {
-        account.follow(engine.outcome(unfinished)).await?;
+        tokio::select! {
+            ended = account.follow(engine.outcome(unfinished)) => ended?,
+            stopped = &mut serving => return Err(stopped?.map_or_else(Into::into, |()| "the worker stopped".into())),
+        };
     }
     trigger.trigger();
     serving.await??;
