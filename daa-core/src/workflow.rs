@@ -23,6 +23,8 @@ mod parts;
 mod run;
 #[cfg(feature = "schedule")]
 pub mod schedule;
+#[cfg(feature = "runtime")]
+mod service;
 #[cfg(all(feature = "test-util", feature = "runtime"))]
 pub mod testing;
 mod trace;
@@ -51,6 +53,8 @@ pub use run::{
     Request, RunEvent, RunOutcome, RunStarted, RunState, RunView, Snapshot, StepError, StepStatus, StepView,
     Task, Undone, Wait,
 };
+#[cfg(feature = "runtime")]
+pub use service::WorkerService;
 pub use trace::{
     MAX_TRACEPARENT_LEN, MAX_TRACESTATE_LEN, SpanId, TraceContext, TraceError, TraceId, TraceState,
 };

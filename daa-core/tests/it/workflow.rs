@@ -3,5 +3,6 @@
 mod archive;
 mod saga;
 mod schedules;
+mod service;
 mod steps;
 mod world;
