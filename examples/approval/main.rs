@@ -14,12 +14,14 @@ mod bank;
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use daa::core::id::RunId;
 use daa::core::shutdown::ShutdownTrigger;
 use daa::core::workflow::{
-    ApprovalRequest, RunEvent, RunOutcome, RunView, Start, Wait, Workflow, WorkflowEngine, WorkflowError,
+    ApprovalRequest, RunEvent, RunOutcome, RunView, Start, Wait, WorkerOptions, Workflow, WorkflowEngine,
+    WorkflowError,
 };
 use daa::prelude::*;
 use daa::store::sqlite::{Sharing, SqliteOptions};
@@ -133,7 +135,10 @@ impl Terminal<'_> {
 
         let (trigger, shutdown) = ShutdownTrigger::new();
         let (worker, name) = (self.engine.clone(), format!("terminal-{}", std::process::id()).try_into()?);
-        let mut serving = tokio::spawn(async move { worker.serve(name, Default::default(), shutdown).await });
+        // Both terminals have the same clock, and whoever goes on after a Ctrl-C need not wait long.
+        let options =
+            WorkerOptions::default().with_lease(Duration::from_secs(1)).with_clock_skew(Duration::ZERO);
+        let mut serving = tokio::spawn(async move { worker.serve(name, options, shutdown).await });
         let outcome = tokio::select! {
             outcome = self.follow(&run) => outcome?,
             stopped = &mut serving => return Err(stopped?.map_or_else(Into::into, |()| "the worker stopped".into())),
