@@ -50,6 +50,15 @@ pub(super) async fn archive(parts: &Parts, run: &RunId) -> Result<Digest, Workfl
     if !ended {
         return Err(WorkflowError::Open { run: run.clone() });
     }
+    // As long as the run that waited for this one is open, this one may have to be undone.
+    if let Some(RunEvent::Started(started)) = events.first().map(RunEvent::read).transpose()?.flatten()
+        && let Some(parent) = started.parent
+        && let Ok(Some(waiting)) =
+            load::load(&*parts.store, &parts.library, &parent.run, Version::EMPTY).await
+        && waiting.outcome().is_none()
+    {
+        return Err(WorkflowError::Open { run: parent.run });
+    }
     let artifacts = parts.artifacts.as_ref();
     let artifacts = artifacts.ok_or(WorkflowError::NoArchive)?;
     let mut text = Vec::new();

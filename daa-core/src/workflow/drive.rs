@@ -303,12 +303,9 @@ impl Drive {
         let Some(landed) = self.landed.get_mut(at) else { return Ok(()) };
         let task = landed.task.clone();
         match &mut landed.result {
-            Verdict::Lost(_) => {
-                let gone = GateError::Contended { tries: 0 };
-                let Verdict::Lost(error) = std::mem::replace(&mut landed.result, Verdict::Lost(gone)) else {
-                    return Ok(());
-                };
-                return Err(WorkflowError::Gate(error).into());
+            Verdict::Lost(error) => {
+                let gone = WorkflowError::Contended { tries: 0 };
+                return Err(std::mem::replace(error, gone).into());
             }
             Verdict::Task(result) => {
                 let result = result.clone();
@@ -646,6 +643,10 @@ impl Drive {
         };
         if out.events.is_empty() {
             return Ok(None);
+        }
+        if let Some(left) = self.run.undone_after_all() {
+            let event = RunEvent::ChildUndone { task: parent.task.clone(), left: left.to_vec() };
+            return self.note(&parent.run, &event).map(Some);
         }
         let result = match outcome {
             RunOutcome::Completed { output } => ChildResult::Completed(output.clone()),

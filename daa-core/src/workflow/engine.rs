@@ -400,6 +400,19 @@ impl WorkflowEngine {
         self.request(run, Request::Cancel { by, reason: reason.into() }).await
     }
 
+    /// Undoes what a run did that has completed.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; [`Refused::NotCompleted`] for a run that is still open.
+    pub async fn roll_back(
+        &self,
+        run: &RunId,
+        by: AgentId,
+        reason: impl Into<String>,
+    ) -> Result<(), WorkflowError> {
+        self.request(run, Request::RollBack { by, reason: reason.into() }).await
+    }
+
     /// Lets a run go on under another definition.
     ///
     /// # Errors

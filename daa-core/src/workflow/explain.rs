@@ -121,6 +121,11 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
             ChildResult::Completed(output) => format!("{task}: the other run completed with {output}"),
             ChildResult::Failed(error) => format!("{task}: the other run failed: {error}"),
         },
+        RunEvent::RollBackRequested { by, reason } => format!("{by} wants it undone after all: {reason}"),
+        RunEvent::ChildUndone { task, left } if left.is_empty() => format!("{task}: the other run undid it"),
+        RunEvent::ChildUndone { task, left } => {
+            format!("{task}: the other run could not undo {} of its steps", left.len())
+        }
         RunEvent::Updated { var, value } => format!("variable {var} is now {value}"),
         RunEvent::Paused { reason } => format!("paused: {reason}"),
         RunEvent::Resumed => "resumed".to_owned(),

@@ -89,6 +89,7 @@ impl Run {
             at,
             claim: None,
             phase: Phase::Running,
+            reopened: false,
             paused: false,
             cancel: None,
             admission: Admission::Open,
