@@ -2,3 +2,4 @@
 
 mod approval;
 mod crash_and_resume;
+mod nightly;
