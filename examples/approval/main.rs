@@ -88,7 +88,8 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args) -> Result<ExitCode, Failure> {
     let data = args.data_dir();
-    std::fs::create_dir_all(data.parent().unwrap_or(&data))?;
+    std::fs::create_dir_all(data.parent().unwrap_or(&data))
+        .map_err(|error| format!("cannot make a folder for {}: {error}", data.display()))?;
     // Both terminals have it open at the same time.
     let dir = DataDir::open_with(&data, SqliteOptions::default().with_sharing(Sharing::Processes))?;
     let (store, clock) = (dir.events().clone(), Arc::new(SystemClock::new()));
@@ -214,9 +215,9 @@ fn show(request: &ApprovalRequest, until: Option<Timestamp>) {
     let left = until.map_or(0, |until| until.since(SystemClock::new().now()).as_secs());
     let left = match left {
         0..120 => format!("{left} s"),
-        120..7_200 => format!("{} min", left / 60),
-        7_200..172_800 => format!("{} h", left / 3_600),
-        _ => format!("{} days", left / 86_400),
+        120..7_200 => format!("{} min", left.div_ceil(60)),
+        7_200..172_800 => format!("{} h", left.div_ceil(3_600)),
+        _ => format!("{} days", left.div_ceil(86_400)),
     };
     println!("      within  {left}\n");
 }

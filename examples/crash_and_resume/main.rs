@@ -80,7 +80,8 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args) -> Result<RunOutcome, Failure> {
     let data = args.data_dir();
-    std::fs::create_dir_all(data.parent().unwrap_or(&data))?;
+    std::fs::create_dir_all(data.parent().unwrap_or(&data))
+        .map_err(|error| format!("cannot make a folder for {}: {error}", data.display()))?;
     let dir = DataDir::open(&data)?;
     let (store, clock) = (dir.events().clone(), Arc::new(SystemClock::new()));
     let account = Arc::new(Account::new(store.clone()));
