@@ -50,6 +50,8 @@ pub(in crate::workflow) struct Worker {
     index: Index,
     limits: Arc<LimitBook>,
     read: Position,
+    /// Whether what is followed happens now: then what is due is put in line at once. Of history only the end counts.
+    live: bool,
     active: usize,
     failures: HashMap<RunId, u32>,
     reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
@@ -74,6 +76,7 @@ impl Worker {
             index: Index::default(),
             limits: Arc::default(),
             read: Position::START,
+            live: false,
             active: 0,
             failures: HashMap::new(),
             reports: mpsc::unbounded_channel(),
@@ -93,6 +96,7 @@ impl Worker {
                 self.follow(event);
             }
         }
+        self.live = true;
         self.look_at_all();
         Ok(())
     }
@@ -217,7 +221,8 @@ impl Worker {
                     self.parts.library.learn(compiled);
                 }
             }
-            News::Due(run) => self.consider(&run),
+            News::Due(run) if self.live => self.consider(&run),
+            News::Due(_) => {}
             News::Ended(run) => self.endings.tell(&run),
         }
         Ok(())
