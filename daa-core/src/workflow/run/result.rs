@@ -55,6 +55,8 @@ pub(in crate::workflow) enum TaskResult {
 pub(in crate::workflow) enum UndoResult {
     Done,
     Impossible,
+    /// Another run undoes it, and says when that is over.
+    Waiting,
     Failed {
         error: StepError,
         /// Whether trying again can help.
@@ -138,6 +140,7 @@ impl Run {
             return;
         }
         let event = match result {
+            UndoResult::Waiting => return,
             UndoResult::Done => RunEvent::Undone { task: task.clone(), result: Undone::Done },
             UndoResult::Impossible => RunEvent::Undone { task: task.clone(), result: Undone::Impossible },
             UndoResult::Failed { error, retryable } => {
