@@ -25,8 +25,10 @@ pub(crate) async fn run() -> Vec<Line> {
     let mut lines = vec![
         line("in memory: run of 10 steps, median", "us", at(0.5)),
         line("in memory: run of 10 steps, p99", "us", at(0.99)),
-        line("in memory: 20,000 runs of 10 steps", "steps/s", throughput().await),
     ];
+    let (rate, busy) = throughput(MANY).await;
+    lines.push(line("in memory: 20,000 runs of 10 steps", "steps/s", rate));
+    lines.extend(busy.map(|micros| line("in memory: processor time of a step", "us", micros)));
     let (events, seconds) = replay().await;
     lines.push(line("replay of a million events of runs", "s", seconds * REPLAYED as f64 / events as f64));
     lines
@@ -48,18 +50,31 @@ async fn latency() -> Vec<f64> {
     micros
 }
 
-/// Steps a second, from the first start to the last action performed.
-async fn throughput() -> f64 {
+/// Steps a second, from the first start to the last action performed, and microseconds of processor time of a step.
+pub(crate) async fn throughput(runs: usize) -> (f64, Option<f64>) {
     let world = Arc::new(World::new(Arc::new(MemoryEventStore::new())));
     world.register_steps(STEPS).await;
     let serving = world.serve();
-    world.performed.expect(MANY * STEPS);
-    let began = Instant::now();
-    start_all(&world, MANY);
+    world.performed.expect(runs * STEPS);
+    let (began, before) = (Instant::now(), processor_seconds());
+    start_all(&world, runs);
     world.performed.all().await;
     let seconds = began.elapsed().as_secs_f64();
+    let busy = processor_seconds().zip(before).map(|(after, before)| after - before);
     serving.stop().await;
-    (MANY * STEPS) as f64 / seconds
+    let steps = (runs * STEPS) as f64;
+    (steps / seconds, busy.map(|busy| busy / steps * 1e6))
+}
+
+/// What the threads of this process have used of the processors, which load beside it disturbs less than time; `None` where
+/// Linux does not tell.
+fn processor_seconds() -> Option<f64> {
+    let mut nanos = 0.0;
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let used = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        nanos += used.split_whitespace().next()?.parse::<f64>().ok()?;
+    }
+    Some(nanos / 1e9)
 }
 
 fn start_all(world: &Arc<World>, runs: usize) {

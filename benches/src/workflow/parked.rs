@@ -33,7 +33,7 @@ pub(crate) async fn run() -> Vec<Line> {
 }
 
 /// Has so many runs parked.
-pub(crate) async fn park(store: &Arc<SqliteEventStore>, runs: usize) {
+async fn park(store: &Arc<SqliteEventStore>, runs: usize) {
     let world = Arc::new(World::new(store.clone()));
     world.register_waiting().await;
     let serving = world.serve();

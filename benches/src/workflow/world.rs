@@ -96,13 +96,14 @@ impl World {
     /// Registers a workflow of so many steps, one after the other.
     pub(crate) async fn register_steps(&self, steps: usize) {
         let name = steps_of(steps);
-        let workflow = (0..steps).fold(Workflow::new(name.as_str().try_into().expect("a name")), |flow, at| {
-            let step = action(&format!("s{at}"));
-            flow.with_step(match at.checked_sub(1) {
-                Some(before) => step.with_after(format!("s{before}").try_into().expect("a name")),
-                None => step,
-            })
-        });
+        let workflow =
+            (0..steps).fold(Workflow::new(name.as_str().try_into().expect("a name")), |flow, at| {
+                let step = action(&format!("s{at}"));
+                flow.with_step(match at.checked_sub(1) {
+                    Some(before) => step.with_after(format!("s{before}").try_into().expect("a name")),
+                    None => step,
+                })
+            });
         self.engine.register(workflow).await.expect("a definition");
     }
 

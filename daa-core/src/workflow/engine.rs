@@ -206,7 +206,7 @@ impl WorkflowEngine {
         let unknown = || WorkflowError::UnknownWorkflow { name: workflow.clone() };
         let definition = self.parts.library.latest(&workflow).ok_or_else(unknown)?;
         definition.workflow.input.check("input", &input).map_err(WorkflowError::Input)?;
-        let actual = serde_json::to_vec(&input).map_or(usize::MAX, |json| json.len());
+        let actual = crate::action::json_len(&input);
         let limit = crate::action::MAX_PARAMS;
         if actual > limit {
             return Err(WorkflowError::InputTooLarge { actual, limit });

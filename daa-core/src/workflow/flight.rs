@@ -66,7 +66,8 @@ pub(super) struct Flight {
 /// Hands a task to its executor.
 pub(super) fn launch(parts: &Arc<Parts>, run: &Run, task: Task, how: How) -> Flight {
     let trace = run.trace_of(&task);
-    let span = tracing::info_span!("workflow.step", run = %run.id(), task = %task, trace = tracing::field::Empty);
+    let span =
+        tracing::info_span!("workflow.step", run = %run.id(), task = %task, trace = tracing::field::Empty);
     if let Some(trace) = &trace {
         span.record("trace", tracing::field::display(trace));
     }

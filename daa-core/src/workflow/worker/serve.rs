@@ -373,7 +373,8 @@ impl Worker {
                 // The worker may be gone; the run is as a crash would leave it.
                 let _ = reports.send(report);
             };
-            self.drives.spawn(tracing::Instrument::instrument(performed, span));
+            // Boxed, because it is large, and moved several times before it is first polled.
+            self.drives.spawn(tracing::Instrument::instrument(Box::pin(performed), span));
         }
         Ok(())
     }
