@@ -76,7 +76,7 @@ impl<E: Into<WorkflowError>> From<E> for Stop {
 
 /// One run on its way.
 pub(super) struct Drive {
-    parts: Parts,
+    parts: Arc<Parts>,
     run: Run,
     stream: StreamId,
     /// The version up to which the run is durable.
@@ -109,7 +109,7 @@ enum Committed {
 
 impl Drive {
     pub(super) fn new(
-        parts: Parts,
+        parts: Arc<Parts>,
         run: Run,
         claim: Claim,
         standing: Standing,
@@ -363,8 +363,8 @@ impl Drive {
 
     async fn append(&mut self, out: &Recorder, taken: &[Taken]) -> Result<Committed, Stop> {
         loop {
-            let gate = self.parts.gate.clone();
-            let mut transaction = gate.transaction();
+            let parts = self.parts.clone();
+            let mut transaction = parts.gate.transaction();
             let mut failed_ending = None;
             for (at, landed) in self.landed.iter().enumerate() {
                 if let Some(ending) = &landed.ending

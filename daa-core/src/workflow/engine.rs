@@ -112,7 +112,7 @@ impl Start {
 /// ```
 #[derive(Clone)]
 pub struct WorkflowEngine {
-    parts: Parts,
+    parts: Arc<Parts>,
     endings: Arc<Endings>,
 }
 
@@ -160,7 +160,7 @@ impl WorkflowEngineBuilder {
     /// The engine.
     #[must_use]
     pub fn build(self) -> WorkflowEngine {
-        WorkflowEngine { parts: self.parts, endings: Arc::default() }
+        WorkflowEngine { parts: Arc::new(self.parts), endings: Arc::default() }
     }
 }
 
@@ -206,7 +206,7 @@ impl WorkflowEngine {
         let unknown = || WorkflowError::UnknownWorkflow { name: workflow.clone() };
         let definition = self.parts.library.latest(&workflow).ok_or_else(unknown)?;
         definition.workflow.input.check("input", &input).map_err(WorkflowError::Input)?;
-        let actual = serde_json::to_vec(&input).map_or(usize::MAX, |json| json.len());
+        let actual = crate::action::json_len(&input);
         let limit = crate::action::MAX_PARAMS;
         if actual > limit {
             return Err(WorkflowError::InputTooLarge { actual, limit });

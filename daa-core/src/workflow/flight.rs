@@ -1,5 +1,6 @@
 //! One task with its executor: within its time limit, and with its heart beating.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -66,7 +67,7 @@ pub(super) struct Flight {
 }
 
 /// Hands a task to its executor.
-pub(super) fn launch(parts: &Parts, leased: Leased, run: &Run, task: Task, how: How) -> Flight {
+pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, how: How) -> Flight {
     let trace = run.trace_of(&task);
     let span =
         tracing::info_span!("workflow.step", run = %run.id(), task = %task, trace = tracing::field::Empty);
@@ -118,7 +119,7 @@ pub(super) fn launch(parts: &Parts, leased: Leased, run: &Run, task: Task, how: 
 }
 
 /// Hands the undoing of a task to its executor.
-pub(super) fn launch_undo(parts: &Parts, leased: Leased, run: &Run, task: Task) -> Flight {
+pub(super) fn launch_undo(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task) -> Flight {
     let link = Link::new(None, run.trace_of(&task));
     let beats = link.beats.subscribe();
     let context = run.undo_context(&task);

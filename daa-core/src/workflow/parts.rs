@@ -9,8 +9,8 @@ use crate::artifact::Artifacts;
 use crate::clock::Clock;
 use crate::event::EventStore;
 
-/// What runs are performed with. Cheap to clone.
-#[derive(Clone, Debug)]
+/// What runs are performed with.
+#[derive(Debug)]
 pub(super) struct Parts {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) clock: Arc<dyn Clock>,

@@ -1,6 +1,7 @@
 //! A definition, ready to run: checked, and with its dependencies as indexes.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::{Node, Path, Step, StepKind, Workflow};
@@ -28,7 +29,29 @@ pub(in crate::workflow) struct Compiled {
     pub(in crate::workflow) workflow: Workflow,
     pub(in crate::workflow) digest: Digest,
     pub(in crate::workflow) steps: Vec<CompiledStep>,
-    by_name: HashMap<StepName, StepIndex>,
+    by_name: HashMap<StepName, StepIndex, BuildHasherDefault<Fnv>>,
+}
+
+/// FNV-1a. Every event of a run looks up its step, and the names of one definition are few and short: whoever writes one
+/// whose names collide slows down nobody else.
+#[derive(Clone, Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 =
+            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A step and its neighbours.
@@ -53,7 +76,7 @@ impl Compiled {
     pub(super) fn link(workflow: Workflow) -> Arc<Self> {
         let number = |at: usize| StepIndex(u16::try_from(at).unwrap_or(u16::MAX));
         let names = workflow.steps.iter().enumerate().map(|(at, step)| (step.name.clone(), number(at)));
-        let by_name: HashMap<_, _> = names.collect();
+        let by_name: HashMap<_, _, BuildHasherDefault<Fnv>> = names.collect();
         let mut steps = vec![CompiledStep { waits_for: 0, then: Vec::new() }; workflow.steps.len()];
         for (at, step) in workflow.steps.iter().enumerate() {
             let mut needs: Vec<StepIndex> =

@@ -510,7 +510,7 @@ impl Run {
         Context::new()
             .with("run", started.run.as_str())
             .with("workflow", started.workflow.as_str())
-            .with("step", task.to_string())
+            .with("step", &*task.text())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens to a run, as events of its stream.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -29,7 +30,7 @@ pub(in crate::workflow) const STREAM_PREFIX: &str = "workflow/";
 /// # Errors
 /// [`IdError::TooLong`] when the id leaves no room for the names that are made of it.
 pub(in crate::workflow) fn stream_of(run: &RunId) -> Result<StreamId, IdError> {
-    StreamId::new(format!("{STREAM_PREFIX}{run}"))
+    StreamId::new([STREAM_PREFIX, run.as_str()].concat())
 }
 
 /// One doing of a step: the step, and which of its doings; the first is number 0. A step that is done once has only
@@ -51,12 +52,27 @@ impl Task {
 
     /// The id of the action that does it: run and step, and so the same for every try.
     pub(in crate::workflow) fn action_id(&self, run: &RunId) -> Result<ActionId, ActionError> {
-        id_of(format!("{run}/{self}"))
+        id_of(self.within(run, ""))
     }
 
     /// The id of the action that undoes it.
     pub(in crate::workflow) fn undo_id(&self, run: &RunId) -> Result<ActionId, ActionError> {
-        id_of(format!("{run}/{self}/undo"))
+        id_of(self.within(run, "/undo"))
+    }
+
+    fn within(&self, run: &RunId, end: &str) -> String {
+        match self.lane {
+            0 => [run.as_str(), "/", self.step.as_str(), end].concat(),
+            _ => format!("{run}/{self}{end}"),
+        }
+    }
+
+    /// As it is shown.
+    pub(in crate::workflow) fn text(&self) -> Cow<'_, str> {
+        match self.lane {
+            0 => Cow::Borrowed(self.step.as_str()),
+            _ => Cow::Owned(self.to_string()),
+        }
     }
 
     /// The id of the run that does it.

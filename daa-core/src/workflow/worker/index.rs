@@ -92,10 +92,12 @@ impl Index {
         if kind == REOPENED && !self.runs.contains_key(id) {
             return Ok(self.reopened(id, event));
         }
-        let Some((run, entry)) = self.runs.get_key_value(id) else { return Ok(News::None) };
-        if event.version <= entry.version {
+        // Most events are those of the runs that are performed here, and say nothing new.
+        let Some(entry) = self.runs.get(id) else { return Ok(News::None) };
+        if event.version <= entry.version || (entry.is_driven() && is_own(kind)) {
             return Ok(News::None);
         }
+        let Some((run, entry)) = self.runs.get_key_value(id) else { return Ok(News::None) };
         let run = run.clone();
         match kind {
             "workflow.ended.v1" if entry.driven.is_none() => {
@@ -333,6 +335,14 @@ impl Entry {
     pub(super) const fn is_driven(&self) -> bool {
         self.driven.is_some()
     }
+}
+
+/// Events that only whoever performs the run writes, and whose content the index does not keep.
+fn is_own(kind: &str) -> bool {
+    matches!(
+        kind,
+        "workflow.began.v1" | "workflow.succeeded.v1" | "workflow.waiting.v1" | "workflow.failed.v1"
+    )
 }
 
 /// Events that are not written by whoever performs the run.

@@ -57,7 +57,7 @@ struct Report {
 
 /// A worker at work.
 pub(in crate::workflow) struct Worker {
-    parts: Parts,
+    parts: Arc<Parts>,
     endings: Arc<Endings>,
     options: WorkerOptions,
     lease: OwnLease,
@@ -69,6 +69,8 @@ pub(in crate::workflow) struct Worker {
     read: Position,
     /// Until when the store is left alone, because it was away.
     away: Option<Timestamp>,
+    /// Whether what is followed happens now: then what is due is put in line at once. Of history only the end counts.
+    live: bool,
     active: usize,
     /// Whether a run has ended since the schedules were looked at.
     #[cfg(feature = "schedule")]
@@ -83,7 +85,7 @@ pub(in crate::workflow) struct Worker {
 impl Worker {
     /// Begins a new life of the worker, and reads what is open.
     pub(in crate::workflow) async fn begin(
-        parts: Parts,
+        parts: Arc<Parts>,
         endings: Arc<Endings>,
         name: &WorkerName,
         options: WorkerOptions,
@@ -101,6 +103,7 @@ impl Worker {
             calendar: Calendar::default(),
             read: Position::START,
             away: None,
+            live: false,
             active: 0,
             #[cfg(feature = "schedule")]
             some_ended: false,
@@ -123,6 +126,7 @@ impl Worker {
                 self.follow(event);
             }
         }
+        self.live = true;
         self.look_at_all();
         Ok(())
     }
@@ -335,7 +339,8 @@ impl Worker {
                     self.parts.library.learn(compiled);
                 }
             }
-            News::Due(run) => self.consider(&run),
+            News::Due(run) if self.live => self.consider(&run),
+            News::Due(_) => {}
             News::Ended(run) => self.has_ended(&run, event.at),
         }
         Ok(())
@@ -422,7 +427,8 @@ impl Worker {
                 // The worker may be gone; the run is as a crash would leave it.
                 let _ = reports.send(report);
             };
-            self.drives.spawn(tracing::Instrument::instrument(performed, span));
+            // Boxed, because it is large, and moved several times before it is first polled.
+            self.drives.spawn(tracing::Instrument::instrument(Box::pin(performed), span));
         }
         Ok(())
     }
