@@ -1,5 +1,6 @@
 //! Workflows that survive anything: durable, compensated, governed by the gate.
 
+mod attached;
 mod definition;
 mod diagram;
 mod drive;
@@ -21,6 +22,10 @@ pub mod testing;
 mod trace;
 #[cfg(feature = "runtime")]
 mod worker;
+
+pub(crate) use attached::{Attached, Halt};
+pub(crate) use definition::{ActionOfPlan, ActionPlan};
+pub(crate) use run::{StepEnd, UndoEnd};
 
 pub use definition::{
     ActionStep, ApprovalStep, Cause, ChildStep, Condition, DefinitionErrors, Each, Field, Flaw, Incompatible,

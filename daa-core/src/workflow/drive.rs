@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use super::definition::Compiled;
 use super::error::WorkflowError;
 use super::flight::{Flight, How, Landed, Verdict, launch, launch_undo, refused};
 use super::limits::{LimitBook, LimitEvent};
@@ -23,7 +24,7 @@ use super::run::{
 };
 use crate::action::{Action, Context, Endorsement, GateError, Opening};
 use crate::clock::Timestamp;
-use crate::event::{AppendError, ExpectedVersion, StreamWrite, Version};
+use crate::event::{AppendError, ExpectedVersion, NewEvent, StreamWrite, Version};
 use crate::id::{ActionId, ActionKind, LimitKey, RunId, StreamId};
 
 /// How often an append is tried again when others were faster.
@@ -80,6 +81,8 @@ pub(super) struct Drive {
     stream: StreamId,
     /// The version up to which the run is durable.
     durable: Version,
+    /// The start of the run, as long as that is not durable.
+    start: Option<NewEvent>,
     claim: Claim,
     /// Whether the run was ours already: then somebody else's claim means that it no longer is.
     claimed: bool,
@@ -116,6 +119,7 @@ impl Drive {
         let stream = load::stream(run.id())?;
         Ok(Self {
             durable: run.version(),
+            start: None,
             claimed: run.claim() == Some(&claim),
             left: run.under_way(),
             parts,
@@ -131,6 +135,22 @@ impl Drive {
             known: BTreeSet::new(),
             unstartable: BTreeMap::new(),
         })
+    }
+
+    /// A run that nobody has started: its start becomes durable with its first step.
+    pub(super) fn start(
+        parts: Parts,
+        (started, definition): (RunStarted, Arc<Compiled>),
+        claim: Claim,
+        standing: Standing,
+        limits: Arc<LimitBook>,
+        nudged: Arc<Notify>,
+    ) -> Result<Self, WorkflowError> {
+        let now = parts.clock.now();
+        let start = RunEvent::Started(Box::new(started.clone())).to_new(now)?;
+        let run = Run::new(started, definition, now);
+        let drive = Self::new(parts, run, claim, standing, limits, nudged)?;
+        Ok(Self { durable: Version::EMPTY, start: Some(start), ..drive })
     }
 
     pub(super) const fn run(&self) -> &Run {
@@ -212,12 +232,14 @@ impl Drive {
         let run = load::load(&*parts.store, &parts.library, self.run.id(), Version::EMPTY).await?;
         self.run = run.ok_or_else(|| WorkflowError::UnknownRun { run: self.run.id().clone() })?;
         self.durable = self.run.version();
+        self.start = None;
         self.check_claim()
     }
 
     fn check_claim(&mut self) -> Result<(), Stop> {
         let ours = self.run.claim() == Some(&self.claim);
-        if self.claimed && !ours {
+        let replaced = self.run.claim().is_some_and(|claim| claim.replaces(&self.claim));
+        if (self.claimed && !ours) || replaced {
             self.parts.counters.fenced.one();
             tracing::warn!(run = %self.run.id(), by = ?self.run.claim(), "another worker has taken the run over");
             return Err(Stop::Lost);
@@ -250,6 +272,7 @@ impl Drive {
     async fn decide(&mut self, taken: &mut Vec<(LimitKey, String)>) -> Result<Recorder, Stop> {
         let now = self.parts.clock.now();
         let mut out = Recorder::default();
+        out.events.extend(self.start.clone());
         for at in 0..self.landed.len() {
             self.take(at, now, &mut out)?;
         }
@@ -504,6 +527,7 @@ impl Drive {
             _ => {}
         }
         self.durable = self.run.version();
+        self.start = None;
         self.claimed |= self.run.claim() == Some(&self.claim);
         self.landed = starts.decided;
         let left = std::mem::take(&mut self.left);

@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use super::parts::Parts;
 use super::run::{Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
-    Action, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError, Executor,
-    GateError, Link, Outcome, Pursued, Refusal,
+    Action, ActionError, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError, Executor,
+    GateError, Link, Pursued, Pursuit, Refusal,
 };
 use crate::failure_text::{error_text, panic_text};
 use crate::fault::{Reaction, Retry};
+use crate::id::ActionId;
 
 /// What came back from an executor.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
     let link = Link::new(run.progress(&task).cloned(), run.trace_of(&task));
     let beats = link.beats.subscribe();
     let now = parts.clock.now();
-    let (limit, silence) = (run.time_limit(&task, now), run.heartbeat(&task));
+    let (limit, silence, pursuit) = (run.time_limit(&task, now), run.heartbeat(&task), run.pursuit());
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
     let span = tracing::info_span!("workflow.step", run = %run.id(), task = %task);
     let future = async move {
@@ -73,16 +74,17 @@ pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
         let pursued = match how {
             How::Attempt(attempt) => attempt.perform(&parts.executors, link).map(Ok).boxed(),
             How::Pursue { action, context, endorsement } => {
-                let (parts, settle) = (parts.clone(), false);
+                let parts = parts.clone();
                 async move {
                     let endorsement = endorsement.as_ref();
-                    parts.gate.pursue(&action, &context, endorsement, &parts.executors, settle, link).await
+                    parts.gate.pursue(&action, &context, endorsement, &parts.executors, pursuit, link).await
                 }
                 .boxed()
             }
             How::Settle { action, context } => {
                 let parts = parts.clone();
-                async move { parts.gate.pursue(&action, &context, None, &parts.executors, true, link).await }
+                let settle = Pursuit::Settle;
+                async move { parts.gate.pursue(&action, &context, None, &parts.executors, settle, link).await }
                     .boxed()
             }
         };
@@ -101,22 +103,16 @@ pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
 pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
     let link = Link::new(None, run.trace_of(&task));
     let beats = link.beats.subscribe();
-    let context = run.undo_context(&task);
-    let (parts, own, id) = (parts.clone(), task.clone(), run.id().clone());
+    let (context, limit, pursuit) = (run.undo_context(&task), run.undo_limit(&task), run.pursuit());
+    let ids = (run.action_id(&task), run.undo_id(&task));
+    let (parts, own, mut listen) = (parts.clone(), task.clone(), beats.clone());
     let said = run.undo_action(&task);
-    let span = tracing::info_span!("workflow.undo", run = %id, task = %task);
+    let span = tracing::info_span!("workflow.undo", run = %run.id(), task = %task);
     let future = async move {
-        let undo = |result| Landed {
-            task: own.clone(),
-            undo: true,
-            ending: None,
-            result: Verdict::Undo(result),
-            progress: None,
-            guard: None,
-        };
+        let undo = |result| Landed { undo: true, ..bare(own.clone(), Verdict::Undo(result)) };
         let action = match said {
             Some(action) => action.map(Some),
-            None => match compensation(&parts, &own, &id).await {
+            None => match compensation(&parts, ids).await {
                 Ok(action) => action,
                 Err(error) => return Landed { result: Verdict::Lost(error), ..undo(UndoResult::Impossible) },
             },
@@ -126,21 +122,22 @@ pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
             Ok(None) => return undo(UndoResult::Impossible),
             Err(error) => return undo(UndoResult::Failed { error, retryable: false }),
         };
-        match parts.gate.pursue(&action, &context, None, &parts.executors, false, link).await {
-            Ok(pursued) => undone(own, pursued),
-            Err(error) => Landed { result: undo_error(error), ..undo(UndoResult::Impossible) },
+        let pursued = parts.gate.pursue(&action, &context, None, &parts.executors, pursuit, link).boxed();
+        match timed(&parts, pursued, limit, None, &mut listen).await {
+            Ok(Ok(pursued)) => undone(landed(own, Ok(pursued), None, true)),
+            Ok(Err(error)) => Landed { result: undo_error(error), ..undo(UndoResult::Impossible) },
+            Err(late) => undone(find_out(&parts, own, Some(action), late).await),
         }
     };
     Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
 }
 
-/// The action that undoes a task in the eyes of its executor.
+/// The action that undoes a task in the eyes of its executor, from the ids of the task's own action and its undo.
 async fn compensation(
     parts: &Parts,
-    task: &Task,
-    run: &crate::id::RunId,
+    (done, undo): (Result<ActionId, ActionError>, Result<ActionId, ActionError>),
 ) -> Result<Result<Option<Action>, StepError>, GateError> {
-    let status = match task.action_id(run) {
+    let status = match done {
         Ok(id) => parts.gate.status(&id).await?,
         Err(_) => None,
     };
@@ -154,7 +151,7 @@ async fn compensation(
         Ok(Some(action)) => action,
         Err(panic) => return Ok(Err(StepError::Executor(panic_text(&*panic)))),
     };
-    let renamed = task.undo_id(run).and_then(|id| action.renamed(id, status.action.actor().clone()));
+    let renamed = undo.and_then(|id| action.renamed(id, status.action.actor().clone()));
     Ok(renamed.map(Some).map_err(|error| StepError::OutOfBounds(error_text(&error))))
 }
 
@@ -200,18 +197,21 @@ async fn timed<T>(
     }
 }
 
-/// Finds out what became of an action whose executor took too long.
+/// Finds out what became of an action whose executor took too long. That may take as long again.
 async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late) -> Landed {
-    let why = match late {
-        Late::Limit(limit) => ExecuteError::TimedOut { limit },
-        Late::Silence(limit) => ExecuteError::interrupted(format!("no sign of life for {limit:?}")),
+    let (limit, text) = match late {
+        Late::Limit(limit) => (limit, format!("took longer than {limit:?}")),
+        Late::Silence(limit) => (limit, format!("gave no sign of life for {limit:?}")),
     };
-    let text = error_text(&why);
     let unknown = |task| bare(task, Verdict::Task(TaskResult::Unknown(text.clone())));
     let Some(action) = action else { return unknown(task) };
-    let settle =
-        parts.gate.pursue(&action, &Context::new(), None, &parts.executors, true, Link::default()).await;
-    match settle {
+    let (context, link, settle) = (Context::new(), Link::default(), Pursuit::Settle);
+    let settled = parts.gate.pursue(&action, &context, None, &parts.executors, settle, link).boxed();
+    let settled = match select(settled, parts.clock.sleep(limit)).await {
+        Either::Left((settled, _)) => settled,
+        Either::Right(_) => return unknown(task),
+    };
+    match settled {
         Ok(Pursued::Ended { ending, result: Err(_), flight }) => {
             let error = StepError::Executor(text);
             let result = Verdict::Task(TaskResult::Failed { error, retryable: true, after: None });
@@ -235,7 +235,7 @@ fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Actio
     match pursued {
         Ok(Pursued::Ended { ending, result, flight }) => {
             let result = match result {
-                Ok(Outcome { output, .. }) => TaskResult::Succeeded(output),
+                Ok(outcome) => TaskResult::Succeeded(outcome),
                 Err(CallError::Output(error)) => {
                     TaskResult::Spoilt(StepError::OutOfBounds(error_text(&error)))
                 }
@@ -246,7 +246,7 @@ fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Actio
             };
             Landed { ending: Some(ending), guard: Some(flight), ..bare(task, Verdict::Task(result)) }
         }
-        Ok(Pursued::Before(outcome)) => bare(task, Verdict::Task(TaskResult::Replayed(outcome.output))),
+        Ok(Pursued::Before(outcome)) => bare(task, Verdict::Task(TaskResult::Replayed(outcome))),
         Ok(Pursued::FailedBefore(error)) => {
             let error = StepError::Executor(error);
             bare(task, Verdict::Task(TaskResult::Failed { error, retryable: false, after: None }))
@@ -275,6 +275,7 @@ fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
         },
         GateError::Refused(refusal) => refused(refusal),
         GateError::Invalid(error) => no(StepError::OutOfBounds(error_text(&error)), false),
+        error @ GateError::Expired { .. } => no(StepError::Executor(error_text(&error)), false),
         // Nothing was ever attempted.
         GateError::Unknown { .. } => no(StepError::Executor("it was never begun".to_owned()), false),
         error @ (GateError::Append(_)
@@ -299,8 +300,8 @@ pub(super) fn refused(refusal: Refusal) -> Verdict {
     Verdict::Task(TaskResult::Failed { error, retryable, after: None })
 }
 
-fn undone(task: Task, pursued: Pursued) -> Landed {
-    let landed = landed(task, Ok(pursued), None, true);
+/// What a landing means when the task was to be undone.
+fn undone(landed: Landed) -> Landed {
     let result = match landed.result {
         Verdict::Task(TaskResult::Succeeded(_) | TaskResult::Replayed(_) | TaskResult::Spoilt(_)) => {
             Verdict::Undo(UndoResult::Done)

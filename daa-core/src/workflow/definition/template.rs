@@ -65,6 +65,11 @@ impl Template {
         Self { source, node }
     }
 
+    /// The template that yields exactly `value`, whatever its text looks like.
+    pub(in crate::workflow) fn literal(value: Value) -> Self {
+        Self { source: escaped(&value), node: Node::Literal(value) }
+    }
+
     /// The template as it was written.
     #[must_use]
     pub const fn source(&self) -> &Value {
@@ -77,6 +82,16 @@ impl Template {
 
     pub(super) const fn is_null(&self) -> bool {
         matches!(self.node, Node::Literal(Value::Null))
+    }
+}
+
+/// The value with every `${` written as `$${`.
+fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("${", "$${")),
+        Value::Array(items) => items.iter().map(escaped).collect(),
+        Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), escaped(item))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 
