@@ -81,8 +81,8 @@ impl fmt::Debug for Agent {
 }
 
 /// Why an attempt at a cycle ended early.
-enum Interruption {
-    /// Somebody wrote to the agent's stream.
+pub(super) enum Interruption {
+    /// Somebody wrote to the agent's stream, or to that of its plan.
     Conflict,
     Error(AgentError),
 }
@@ -229,10 +229,7 @@ impl Agent {
                 self.record(&records).await?;
                 Input::Recorded
             }
-            Effect::Perform { action, context } => Input::Performed(self.perform(action, context).await?),
-            Effect::Undo { action, outcome, context } => {
-                Input::Undone(self.undo(&action, &outcome, context).await?)
-            }
+            Effect::Act { planned, resumed } => Input::Acted(self.act(planned, resumed).await?),
             Effect::Reflect(hindsight) => {
                 let reflector = &self.parts.reflector;
                 Input::Reflected(caught(|| Part::Reflector, || reflector.reflect(&hindsight)))

@@ -59,8 +59,8 @@ impl Attached {
         library.learn(definition.clone());
         let (library, counters) = (Arc::new(library), Arc::new(Counters::default()));
         let parts = Parts { store, clock, gate, executors, library, counters };
-        let (standing, limits, nudged) = (Standing::forever(), Arc::default(), Arc::new(Notify::new()));
-        let limits: Arc<LimitBook> = limits;
+        let (limits, nudged) = (Arc::new(LimitBook::default()), Arc::new(Notify::new()));
+        let standing = Standing::forever();
         let known = match begun {
             true => load::load(&*parts.store, &parts.library, &run, Version::EMPTY).await?,
             false => None,

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::parts::Parts;
 use super::run::{Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
-    Action, ActionError, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError, Executor,
-    GateError, Link, Pursued, Pursuit, Refusal,
+    Action, ActionError, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError,
+    Executor, GateError, Link, Pursued, Pursuit, Refusal,
 };
 use crate::failure_text::{error_text, panic_text};
 use crate::fault::{Reaction, Retry};

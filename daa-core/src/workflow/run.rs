@@ -25,6 +25,6 @@ pub use failure::{FailureCause, StepError};
 pub use request::{Answer, Refused, Request};
 pub(super) use result::{TaskResult, UndoResult};
 pub use snapshot::Snapshot;
-pub(crate) use tally::{StepEnd, UndoEnd};
 pub(super) use state::{Effect, Limits, Recorder, Room, Run, Unlimited};
+pub(crate) use tally::{StepEnd, UndoEnd};
 pub use view::{RunState, RunView, StepStatus, StepView};

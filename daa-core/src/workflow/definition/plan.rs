@@ -143,7 +143,11 @@ mod tests {
             of(&|plan| plan.actions[1].max_cost = Some(usd.units(2))),
         ];
         assert_eq!(std::collections::BTreeSet::from(digests).len(), digests.len());
-        assert_eq!(of(&|plan| plan.limit = Duration::from_secs(2)), digests[0], "a limit may change on the way");
+        assert_eq!(
+            of(&|plan| plan.limit = Duration::from_secs(2)),
+            digests[0],
+            "a limit may change on the way"
+        );
     }
 
     fn json() -> impl Strategy<Value = Value> {

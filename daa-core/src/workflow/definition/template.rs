@@ -132,15 +132,19 @@ impl Node {
             Value::Array(items) => {
                 let nodes: Vec<Self> = items.iter().map(Self::parse).collect();
                 if nodes.iter().all(Self::is_literal) {
-                    Self::Literal(source.clone())
+                    Self::Literal(nodes.into_iter().filter_map(Self::into_literal).collect())
                 } else {
                     Self::List(nodes)
                 }
             }
             Value::Object(map) => {
                 let nodes: Vec<_> = map.iter().map(|(key, item)| (key.clone(), Self::parse(item))).collect();
-                let literal = nodes.iter().all(|(_, node)| node.is_literal());
-                if literal { Self::Literal(source.clone()) } else { Self::Object(nodes) }
+                if nodes.iter().all(|(_, node)| node.is_literal()) {
+                    let literal = |(key, node): (String, Self)| Some((key, node.into_literal()?));
+                    Self::Literal(Value::Object(nodes.into_iter().filter_map(literal).collect()))
+                } else {
+                    Self::Object(nodes)
+                }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => Self::Literal(source.clone()),
         }
@@ -148,6 +152,13 @@ impl Node {
 
     const fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))
+    }
+
+    fn into_literal(self) -> Option<Value> {
+        match self {
+            Self::Literal(value) => Some(value),
+            _ => None,
+        }
     }
 
     fn text(text: &str) -> Self {

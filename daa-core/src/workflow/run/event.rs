@@ -13,8 +13,7 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::event::{DecodeError, NewEvent, RecordedEvent};
 use crate::id::{
-    AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName,
-    WorkflowName,
+    AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName, WorkflowName,
 };
 use crate::workflow::definition::Compiled;
 use crate::workflow::trace::TraceContext;
