@@ -183,7 +183,16 @@ pub(crate) fn builder(
     clock: &ManualClock,
     world: &Arc<World>,
 ) -> AgentBuilder {
-    let (store, clock): (Arc<dyn EventStore>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(clock.clone()));
+    builder_on(Arc::new(store), clock, world)
+}
+
+/// The same, on a store that is shared.
+pub(crate) fn builder_on(
+    store: Arc<dyn EventStore>,
+    clock: &ManualClock,
+    world: &Arc<World>,
+) -> AgentBuilder {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(Rules)).build();
     let mut executors = Executors::new();
     for name in ["work", "fail", "late", "hang", "panic", "undo", "forbidden"] {
