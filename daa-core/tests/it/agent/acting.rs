@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use daa_core::action::*;
 use daa_core::agent::*;
 use daa_core::amount::{Currency, Money};
-use daa_core::clock::ManualClock;
+use daa_core::clock::{Clock, ManualClock};
 use daa_core::event::*;
 use daa_core::id::{ActionId, StreamId};
 use daa_core::workflow::testing::{CrashPoint, CrashStore};
@@ -255,7 +255,11 @@ async fn an_undo_that_never_ends_is_let_go() {
 
 #[tokio::test]
 async fn what_came_to_nothing_under_an_explicit_id_is_not_asked_for_again() {
-    for (name, error) in [("fail", "the action was rejected: as asked"), ("forbidden", "denied: forbidden")] {
+    for (name, error) in [
+        ("fail", "the action was rejected: as asked"),
+        ("forbidden", "denied: forbidden"),
+        ("escalated", "escalated: ask somebody"),
+    ] {
         let (store, clock, world) = setting();
         let step = PlannedAction::new(kind(name)).with_id("once".try_into().unwrap());
         let mut agent = builder(store.clone(), &clock, &world)
@@ -270,6 +274,21 @@ async fn what_came_to_nothing_under_an_explicit_id_is_not_asked_for_again() {
         assert_eq!(agent.cycle().await.unwrap().steps[0].result, failed);
         assert_eq!(store.read_stream(&once, Version::EMPTY, PageSize::default()).await.unwrap(), before);
     }
+}
+
+#[tokio::test]
+async fn the_longest_id_of_an_agent_leaves_room_for_the_names_that_are_made_of_it() {
+    let (store, clock, world) = setting();
+    let (store, clock): (Arc<dyn EventStore>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(clock));
+    let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(Rules)).build();
+    let mut agent = Agent::builder("a".repeat(120).try_into().unwrap(), gate, store, clock)
+        .with_executor(kind("work"), Worker(world.clone()))
+        .with_executor(kind("undo"), Worker(world.clone()))
+        .with_strategy(always(&["work", "forbidden"]))
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(agent.cycle().await.unwrap().steps[0].undo, Some(UndoResult::Undone));
 }
 
 #[tokio::test]

@@ -14,16 +14,16 @@ use daa_core::event::*;
 use daa_core::id::*;
 use serde_json::json;
 
-/// Permits everything but the kind `forbidden`.
+/// Permits everything but the kinds `forbidden` and `escalated`.
 #[derive(Debug)]
 pub(crate) struct Rules;
 
 impl Policy for Rules {
     fn decide(&self, request: &Request<'_>) -> Verdict {
-        let decision = if request.action.kind().as_str() == "forbidden" {
-            Decision::Deny { reason: "forbidden".to_owned() }
-        } else {
-            Decision::Permit
+        let decision = match request.action.kind().as_str() {
+            "forbidden" => Decision::Deny { reason: "forbidden".to_owned() },
+            "escalated" => Decision::Escalate { reason: "ask somebody".to_owned() },
+            _ => Decision::Permit,
         };
         Verdict { decision, ruleset: Digest::builder("rules").finish(), rules: Vec::new() }
     }
