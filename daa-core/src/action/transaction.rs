@@ -359,15 +359,3 @@ impl Transaction<'_> {
         Ok(ActionEvent::Permitted { action, digest, context, verdict, reservation, expires, endorsement })
     }
 }
-
-/// Whether a failed call may have taken effect, and what is known of it.
-impl CallError {
-    pub(crate) fn effect(&self) -> Effect {
-        match self {
-            Self::Execute(error) => error.effect(),
-            Self::NoEffect(_) => Effect::None,
-            // It did.
-            Self::Output(_) => Effect::Unknown,
-        }
-    }
-}

@@ -58,7 +58,8 @@ impl Attached {
         let library = Library::default();
         library.learn(definition.clone());
         let (library, counters) = (Arc::new(library), Arc::new(Counters::default()));
-        let parts = Parts { store, clock, gate, executors, library, counters };
+        let artifacts = None;
+        let parts = Parts { store, clock, gate, executors, library, artifacts, counters };
         let (limits, nudged) = (Arc::new(LimitBook::default()), Arc::new(Notify::new()));
         let standing = Standing::forever();
         let known = match begun {

@@ -46,7 +46,7 @@ pub use step::{
     StepKind, Undo,
 };
 pub use template::Template;
-pub(super) use template::{Node, Path, Resolved, Scope};
+pub(super) use template::{Node, Path, Scope};
 
 /// A value that runs of a workflow carry, and that an update may change while they run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -81,6 +81,8 @@ pub(super) struct Drive {
     stream: StreamId,
     /// The version up to which the run is durable.
     durable: Version,
+    /// The version of its last durable snapshot.
+    snapshot: Version,
     /// The start of the run, as long as that is not durable.
     start: Option<NewEvent>,
     claim: Claim,
@@ -119,6 +121,7 @@ impl Drive {
         let stream = load::stream(run.id())?;
         Ok(Self {
             durable: run.version(),
+            snapshot: run.snapshot_version(),
             start: None,
             claimed: run.claim() == Some(&claim),
             left: run.under_way(),
@@ -229,7 +232,7 @@ impl Drive {
     async fn reload(&mut self) -> Result<(), Stop> {
         self.parts.counters.conflicts.one();
         let parts = &self.parts;
-        let run = load::load(&*parts.store, &parts.library, self.run.id(), Version::EMPTY).await?;
+        let run = load::load(&*parts.store, &parts.library, self.run.id(), self.snapshot).await?;
         self.run = run.ok_or_else(|| WorkflowError::UnknownRun { run: self.run.id().clone() })?;
         self.durable = self.run.version();
         self.start = None;
@@ -252,15 +255,19 @@ impl Drive {
     async fn commit(&mut self) -> Result<(), Stop> {
         for _ in 0..MAX_CONFLICTS {
             let mut taken = Vec::new();
-            let out = self.decide(&mut taken).await?;
+            let out = match self.decide(&mut taken).await {
+                Ok(out) => out,
+                Err(stop) => {
+                    self.withdraw(&taken);
+                    return Err(stop);
+                }
+            };
             let result = self.append(&out).await;
             match result {
                 Ok(Committed::Done) => return Ok(()),
-                Ok(Committed::Again) => {
-                    taken.iter().for_each(|(key, holder)| self.limits.withdraw(key, holder));
-                }
+                Ok(Committed::Again) => self.withdraw(&taken),
                 Err(stop) => {
-                    taken.iter().for_each(|(key, holder)| self.limits.withdraw(key, holder));
+                    self.withdraw(&taken);
                     return Err(stop);
                 }
             }
@@ -268,8 +275,13 @@ impl Drive {
         Err(WorkflowError::Contended { tries: MAX_CONFLICTS }.into())
     }
 
+    /// Gives back the places that were taken for an append that failed.
+    fn withdraw(&self, taken: &[Taken]) {
+        taken.iter().for_each(|Taken { key, holder, at }| self.limits.withdraw(key, holder, *at));
+    }
+
     /// What the run does next, in view of what landed.
-    async fn decide(&mut self, taken: &mut Vec<(LimitKey, String)>) -> Result<Recorder, Stop> {
+    async fn decide(&mut self, taken: &mut Vec<Taken>) -> Result<Recorder, Stop> {
         let now = self.parts.clock.now();
         let mut out = Recorder::default();
         out.events.extend(self.start.clone());
@@ -314,12 +326,9 @@ impl Drive {
         let Some(landed) = self.landed.get_mut(at) else { return Ok(()) };
         let task = landed.task.clone();
         match &mut landed.result {
-            Verdict::Lost(_) => {
-                let gone = GateError::Contended { tries: 0 };
-                let Verdict::Lost(error) = std::mem::replace(&mut landed.result, Verdict::Lost(gone)) else {
-                    return Ok(());
-                };
-                return Err(WorkflowError::Gate(error).into());
+            Verdict::Lost(error) => {
+                let gone = WorkflowError::Contended { tries: 0 };
+                return Err(std::mem::replace(error, gone).into());
             }
             Verdict::Task(result) => {
                 let result = result.clone();
@@ -444,15 +453,20 @@ impl Drive {
                 }
             }
             let now = self.parts.clock.now();
+            let mut rests_on = Vec::with_capacity(limits.len());
             for (key, events) in &limits {
-                own.push(self.limits.write(key, events, now)?);
+                let (write, version) = self.limits.write(key, events, now)?;
+                own.push(write);
+                rests_on.push(version);
             }
             if let Some(write) = self.answer_to_parent(out)? {
                 own.push(write);
             }
             match transaction.commit(own).await {
                 Ok(()) => {
-                    limits.iter().for_each(|(key, events)| self.limits.confirm(key, events, now));
+                    for ((key, events), version) in limits.iter().zip(rests_on) {
+                        self.limits.confirm(key, events, version, now);
+                    }
                     return self.committed(out, starts).map(|()| Committed::Done);
                 }
                 Err(AppendError::Conflict { stream, .. }) => {
@@ -527,6 +541,7 @@ impl Drive {
             _ => {}
         }
         self.durable = self.run.version();
+        self.snapshot = self.run.snapshot_version();
         self.start = None;
         self.claimed |= self.run.claim() == Some(&self.claim);
         self.landed = starts.decided;
@@ -653,6 +668,10 @@ impl Drive {
         if out.events.is_empty() {
             return Ok(None);
         }
+        if let Some(left) = self.run.undone_after_all() {
+            let event = RunEvent::ChildUndone { task: parent.task.clone(), left: left.to_vec() };
+            return self.note(&parent.run, &event).map(Some);
+        }
         let result = match outcome {
             RunOutcome::Completed { output } => ChildResult::Completed(output.clone()),
             RunOutcome::RolledBack { cause, .. } => ChildResult::Failed(cause.to_string()),
@@ -689,7 +708,7 @@ enum Ready {
 }
 
 fn bare(task: &Task, result: Verdict) -> Landed {
-    Landed { task: task.clone(), undo: false, ending: None, result, progress: None, guard: None }
+    Landed { task: task.clone(), ending: None, result, progress: None, guard: None }
 }
 
 fn no(task: &Task, error: StepError) -> Landed {
@@ -740,10 +759,17 @@ fn approve_kind() -> ActionKind {
     ActionKind::new("workflow.approve").expect("a constant kind is an id")
 }
 
+/// A place that was taken under a limit.
+struct Taken {
+    key: LimitKey,
+    holder: String,
+    at: Timestamp,
+}
+
 /// Takes places under limits, and remembers which, should the append fail.
 struct Taking<'a> {
     book: &'a LimitBook,
-    taken: &'a mut Vec<(LimitKey, String)>,
+    taken: &'a mut Vec<Taken>,
     unread: Vec<LimitKey>,
 }
 
@@ -758,7 +784,7 @@ impl Limits for Taking<'_> {
         match self.book.acquire(key, limit, holder, now) {
             Some(room) => {
                 if room == Room::Granted {
-                    self.taken.push((key.clone(), holder.to_owned()));
+                    self.taken.push(Taken { key: key.clone(), holder: holder.to_owned(), at: now });
                 }
                 room
             }

@@ -7,21 +7,26 @@ use futures_util::future::{BoxFuture, Either, select};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::error::WorkflowError;
+use super::load;
 use super::parts::Parts;
-use super::run::{Run, StepError, Task, TaskResult, UndoResult};
+use super::run::{Request, Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
     Action, ActionError, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError,
     Executor, GateError, Link, Pursued, Pursuit, Refusal,
 };
+use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite, Version};
 use crate::failure_text::{error_text, panic_text};
 use crate::fault::{Reaction, Retry};
-use crate::id::ActionId;
+use crate::id::{ActionId, AgentId, RunId};
+
+/// How often a request to another run is tried again when that run moved on meanwhile.
+const MAX_CONFLICTS: u32 = 64;
 
 /// What came back from an executor.
 #[derive(Debug)]
 pub(super) struct Landed {
     pub(super) task: Task,
-    pub(super) undo: bool,
     /// The end of the action, to be made durable with the run's own events.
     pub(super) ending: Option<Ending>,
     pub(super) result: Verdict,
@@ -37,7 +42,7 @@ pub(super) enum Verdict {
     Task(TaskResult),
     Undo(UndoResult),
     /// The store or the books are not available: nothing is known, and nothing was changed.
-    Lost(GateError),
+    Lost(WorkflowError),
 }
 
 /// How a task is to be performed.
@@ -59,12 +64,17 @@ pub(super) struct Flight {
 
 /// Hands a task to its executor.
 pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
-    let link = Link::new(run.progress(&task).cloned(), run.trace_of(&task));
+    let trace = run.trace_of(&task);
+    let span =
+        tracing::info_span!("workflow.step", run = %run.id(), task = %task, trace = tracing::field::Empty);
+    if let Some(trace) = &trace {
+        span.record("trace", tracing::field::display(trace));
+    }
+    let link = Link::new(run.progress(&task).cloned(), trace);
     let beats = link.beats.subscribe();
     let now = parts.clock.now();
     let (limit, silence, pursuit) = (run.time_limit(&task, now), run.heartbeat(&task), run.pursuit());
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
-    let span = tracing::info_span!("workflow.step", run = %run.id(), task = %task);
     let future = async move {
         let action = match &how {
             How::Pursue { action, .. } | How::Settle { action, .. } => Some(action.clone()),
@@ -106,15 +116,25 @@ pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
     let (context, limit, pursuit) = (run.undo_context(&task), run.undo_limit(&task), run.pursuit());
     let ids = (run.action_id(&task), run.undo_id(&task));
     let (parts, own, mut listen) = (parts.clone(), task.clone(), beats.clone());
-    let said = run.undo_action(&task);
-    let span = tracing::info_span!("workflow.undo", run = %run.id(), task = %task);
+    let (said, child) = (run.undo_action(&task), run.child_to_undo(&task));
+    let (id, actor) = (run.id().clone(), run.started().actor.clone());
+    let span = tracing::info_span!("workflow.undo", run = %id, task = %task);
     let future = async move {
-        let undo = |result| Landed { undo: true, ..bare(own.clone(), Verdict::Undo(result)) };
+        let undo = |result| bare(own.clone(), Verdict::Undo(result));
+        if let Some(child) = child {
+            return match roll_back(&parts, &child, actor, &id).await {
+                Ok(result) => undo(result),
+                Err(error) => Landed { result: Verdict::Lost(error), ..undo(UndoResult::Impossible) },
+            };
+        }
         let action = match said {
             Some(action) => action.map(Some),
             None => match compensation(&parts, ids).await {
                 Ok(action) => action,
-                Err(error) => return Landed { result: Verdict::Lost(error), ..undo(UndoResult::Impossible) },
+                Err(error) => {
+                    let lost = Verdict::Lost(WorkflowError::Gate(error));
+                    return Landed { result: lost, ..undo(UndoResult::Impossible) };
+                }
             },
         };
         let action = match action {
@@ -130,6 +150,35 @@ pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
         }
     };
     Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
+}
+
+/// Asks the run that did a task to undo what it did.
+async fn roll_back(
+    parts: &Parts,
+    child: &RunId,
+    by: AgentId,
+    parent: &RunId,
+) -> Result<UndoResult, WorkflowError> {
+    for _ in 0..MAX_CONFLICTS {
+        let run = match load::load(&*parts.store, &parts.library, child, Version::EMPTY).await {
+            Ok(Some(run)) => run,
+            // Its history is gone, and with it what there was to undo.
+            Ok(None) | Err(WorkflowError::Archived { .. }) => return Ok(UndoResult::Impossible),
+            Err(error) => return Err(error),
+        };
+        let now = parts.clock.now();
+        let request = Request::RollBack { by: by.clone(), reason: format!("{parent} is rolled back") };
+        // Asked before: it says when it is over.
+        let Ok(Some(event)) = run.accept(request, None, now) else { return Ok(UndoResult::Waiting) };
+        let expected = ExpectedVersion::Exact(run.version());
+        let write = StreamWrite::new(load::stream(child)?, expected, vec![event.to_new(now)?]);
+        match parts.store.append(Batch::new().with(write)).await {
+            Ok(_) => return Ok(UndoResult::Waiting),
+            Err(AppendError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(WorkflowError::Contended { tries: MAX_CONFLICTS })
 }
 
 /// The action that undoes a task in the eyes of its executor, from the ids of the task's own action and its undo.
@@ -228,7 +277,7 @@ async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late)
 }
 
 const fn bare(task: Task, result: Verdict) -> Landed {
-    Landed { task, undo: false, ending: None, result, progress: None, guard: None }
+    Landed { task, ending: None, result, progress: None, guard: None }
 }
 
 fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Action>, again: bool) -> Landed {
@@ -282,7 +331,7 @@ fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
         | GateError::Read(_)
         | GateError::Treasury(_)
         | GateError::Journal(_)
-        | GateError::Contended { .. }) => Verdict::Lost(error),
+        | GateError::Contended { .. }) => Verdict::Lost(WorkflowError::Gate(error)),
         // Another call performs it, or its executor cannot tell.
         error => Verdict::Task(TaskResult::Unknown(error_text(&error))),
     }
@@ -314,7 +363,7 @@ fn undone(landed: Landed) -> Landed {
         }
         other => other,
     };
-    Landed { undo: true, result, ..landed }
+    Landed { result, ..landed }
 }
 
 /// What rules and budgets do not let through now, they may let through later; and an undo has to succeed one day.

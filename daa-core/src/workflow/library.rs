@@ -27,8 +27,10 @@ pub(super) struct Library {
 #[derive(Debug, Default)]
 struct Known {
     by_digest: HashMap<Digest, Arc<Compiled>>,
-    /// The version of each name that was registered last.
-    latest: HashMap<WorkflowName, Digest>,
+    /// The version of each name that was registered last by this engine.
+    registered: HashMap<WorkflowName, Digest>,
+    /// The version of each name that was registered last by anybody, as far as the log was followed.
+    seen: HashMap<WorkflowName, Digest>,
 }
 
 impl Library {
@@ -50,21 +52,24 @@ impl Library {
             Ok(_) | Err(AppendError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        self.learn(compiled);
+        let mut known = self.known();
+        known.registered.insert(compiled.workflow.name.clone(), compiled.digest);
+        known.by_digest.insert(compiled.digest, compiled);
         Ok(())
     }
 
     /// Takes note of a definition that is in the store.
     pub(super) fn learn(&self, compiled: Arc<Compiled>) {
         let mut known = self.known();
-        known.latest.insert(compiled.workflow.name.clone(), compiled.digest);
+        known.seen.insert(compiled.workflow.name.clone(), compiled.digest);
         known.by_digest.insert(compiled.digest, compiled);
     }
 
-    /// The version of a name that was registered last.
+    /// The version of a name that this engine registered last, or else anybody.
     pub(super) fn latest(&self, name: &WorkflowName) -> Option<Arc<Compiled>> {
         let known = self.known();
-        known.by_digest.get(known.latest.get(name)?).cloned()
+        let digest = known.registered.get(name).or_else(|| known.seen.get(name))?;
+        known.by_digest.get(digest).cloned()
     }
 
     /// The definition of a digest.

@@ -104,37 +104,39 @@ impl LimitBook {
     }
 
     /// Gives a place back that was taken for an append that failed.
-    pub(super) fn withdraw(&self, key: &LimitKey, holder: &str) {
-        if let Some(state) = self.keys().get_mut(key) {
-            state.holders.remove(holder);
-            // Which of the moments was this one's is not known any more.
-            state.stale = true;
+    pub(super) fn withdraw(&self, key: &LimitKey, holder: &str, taken: Timestamp) {
+        if let Some(state) = self.keys().get_mut(key)
+            && state.holders.remove(holder)
+            && let Some(at) = state.taken.iter().rposition(|&at| at == taken)
+        {
+            state.taken.remove(at);
         }
     }
 
-    /// The write that makes changes durable. A place is taken only if nobody else wrote to the key meanwhile.
+    /// The write that makes changes durable, and the version it rests on. A place is taken only if nobody else wrote to the key meanwhile.
     pub(super) fn write(
         &self,
         key: &LimitKey,
         events: &[LimitEvent],
         now: Timestamp,
-    ) -> Result<StreamWrite, WorkflowError> {
+    ) -> Result<(StreamWrite, Version), WorkflowError> {
         let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
         let version = self.keys().get(key).map_or(Version::EMPTY, |state| state.version);
         let expected = if takes { ExpectedVersion::Exact(version) } else { ExpectedVersion::Any };
         let new: Result<Vec<_>, DecodeError> =
             events.iter().map(|event| NewEvent::json(kind(), now, event)).collect();
         let stream = Self::stream(key).map_err(|_| WorkflowError::Contended { tries: 0 })?;
-        Ok(StreamWrite::new(stream, expected, new?))
+        Ok((StreamWrite::new(stream, expected, new?), version))
     }
 
-    /// Takes note that a write is durable.
-    pub(super) fn confirm(&self, key: &LimitKey, events: &[LimitEvent], now: Timestamp) {
+    /// Takes note that a write is durable that was made when the key stood at `version`.
+    pub(super) fn confirm(&self, key: &LimitKey, events: &[LimitEvent], version: Version, now: Timestamp) {
         let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
         let mut keys = self.keys();
         let Some(state) = keys.get_mut(key) else { return };
         if takes {
-            state.version = Version::new(state.version.get() + events.len() as u64);
+            // Others may have read it meanwhile.
+            state.version = state.version.max(Version::new(version.get() + events.len() as u64));
         } else {
             // Where the write landed is not known.
             state.stale = true;
@@ -142,22 +144,27 @@ impl LimitBook {
         events.iter().for_each(|event| state.apply(event.clone(), now));
     }
 
-    /// Reads what happened to a key.
+    /// Reads what happened to a key since it was read last.
     pub(super) async fn read(&self, store: &dyn EventStore, key: &LimitKey) -> Result<(), WorkflowError> {
         let Ok(stream) = Self::stream(key) else { return Ok(()) };
-        let mut fresh = Key::default();
         loop {
-            let page = store.read_stream(&stream, fresh.version, PageSize::default()).await?;
-            let Some(last) = page.last() else { break };
-            fresh.version = last.version;
-            for event in &page {
+            let known = self.keys().get(key).map_or(Version::EMPTY, |state| state.version);
+            let page = store.read_stream(&stream, known, PageSize::default()).await?;
+            let mut keys = self.keys();
+            let state = keys.entry(key.clone()).or_default();
+            // What happens after this is followed, or met as a conflict.
+            state.stale = false;
+            if page.is_empty() {
+                return Ok(());
+            }
+            let read_to = state.version;
+            for event in page.iter().filter(|event| event.version > read_to) {
+                state.version = event.version;
                 if let Some(change) = read(event)? {
-                    fresh.apply(change, event.at);
+                    state.apply(change, event.at);
                 }
             }
         }
-        self.keys().insert(key.clone(), fresh);
-        Ok(())
     }
 
     /// Follows an event of the log; answers the key if a place was given back.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::library::Library;
 use super::metrics::Counters;
 use crate::action::{Executors, Gate};
+use crate::artifact::Artifacts;
 use crate::clock::Clock;
 use crate::event::EventStore;
 
@@ -16,5 +17,7 @@ pub(super) struct Parts {
     pub(super) gate: Gate,
     pub(super) executors: Executors,
     pub(super) library: Arc<Library>,
+    /// Where the histories of runs that have ended are moved.
+    pub(super) artifacts: Option<Arc<dyn Artifacts>>,
     pub(super) counters: Arc<Counters>,
 }

@@ -1,5 +1,8 @@
 //! Workflows from the outside.
 
+mod archive;
 mod saga;
+mod schedules;
+mod service;
 mod steps;
 mod world;

@@ -10,6 +10,8 @@ use crate::id::{ActionId, StepName};
 
 /// What references begin with when they lead to no step.
 pub(super) const RESERVED: [&str; 6] = ["input", "vars", "run", "item", "index", "last"];
+/// What ids of actions end with that are no step: the undo of a step, and the answer to a request.
+pub(super) const ENDINGS: [&str; 2] = ["undo", "approval"];
 
 /// The place of a step in its definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

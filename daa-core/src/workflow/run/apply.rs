@@ -95,6 +95,15 @@ impl Run {
                 ChildResult::Completed(output) => self.child_completed(&task, output),
                 ChildResult::Failed(error) => self.failed(&task, StepError::Child(error), None, false),
             },
+            RunEvent::RollBackRequested { by, reason } => {
+                if let Phase::Ended(RunOutcome::Completed { .. }) = self.state.phase {
+                    self.state.phase = Phase::RollingBack(FailureCause::Cancelled { by, reason });
+                    self.state.reopened = true;
+                }
+            }
+            RunEvent::ChildUndone { task, left } => self.on_undo(&task, |lane| {
+                lane.undo = if left.is_empty() { UndoState::Done } else { UndoState::GivenUp };
+            }),
             RunEvent::Updated { var, value } => {
                 if let Value::Object(vars) = &mut self.state.vars {
                     vars.insert(var, value);

@@ -18,6 +18,8 @@ use crate::id::{
 use crate::workflow::definition::Compiled;
 use crate::workflow::trace::TraceContext;
 
+/// The longest id of a run, in bytes: the names of its actions, and of the runs that it starts, are made of it.
+pub const MAX_RUN_ID: usize = 100;
 /// What stands before the id of a run in the name of its stream.
 pub(in crate::workflow) const STREAM_PREFIX: &str = "workflow/";
 
@@ -426,6 +428,20 @@ pub enum RunEvent {
         /// How.
         result: ChildResult,
     },
+    /// What a completed run did is to be undone after all.
+    RollBackRequested {
+        /// Who asked.
+        by: AgentId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// What a run did that a task had waited for was undone.
+    ChildUndone {
+        /// The task.
+        task: Task,
+        /// What could not be undone; empty when everything was.
+        left: Vec<Task>,
+    },
     /// A variable was changed.
     Updated {
         /// Its name.
@@ -543,6 +559,8 @@ kinds! {
     Decided => "workflow.decided.v1",
     AskedAgain => "workflow.asked_again.v1",
     ChildEnded => "workflow.child_ended.v1",
+    RollBackRequested => "workflow.roll_back_requested.v1",
+    ChildUndone => "workflow.child_undone.v1",
     Updated => "workflow.updated.v1",
     Paused => "workflow.paused.v1",
     Resumed => "workflow.resumed.v1",

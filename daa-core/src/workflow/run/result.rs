@@ -56,6 +56,8 @@ pub(in crate::workflow) enum TaskResult {
 pub(in crate::workflow) enum UndoResult {
     Done,
     Impossible,
+    /// Another run undoes it, and says when that is over.
+    Waiting,
     Failed {
         error: StepError,
         /// Whether trying again can help.
@@ -147,6 +149,7 @@ impl Run {
             return;
         }
         let event = match result {
+            UndoResult::Waiting => return,
             UndoResult::Done => RunEvent::Undone { task: task.clone(), result: Undone::Done },
             UndoResult::Impossible => RunEvent::Undone { task: task.clone(), result: Undone::Impossible },
             UndoResult::Failed { error, retryable } => {

@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub(super) definition: Digest,
     pub(super) claim: Option<Claim>,
     pub(super) phase: Phase,
+    /// Whether it had completed, and is rolled back after all.
+    #[serde(default)]
+    pub(super) reopened: bool,
     pub(super) paused: bool,
     pub(super) cancel: Option<FailureCause>,
     pub(super) admission: Admission,

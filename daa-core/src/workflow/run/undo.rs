@@ -6,7 +6,8 @@ use super::snapshot::{LaneState, Phase, UndoState};
 use super::state::{Effect, Recorder, Run, Spot};
 use crate::action::Action;
 use crate::clock::Timestamp;
-use crate::workflow::definition::Undo;
+use crate::id::RunId;
+use crate::workflow::definition::{StepKind, Undo};
 
 impl Run {
     /// The task that is being undone; one at a time, or the order would mean nothing.
@@ -86,6 +87,21 @@ impl Run {
         let params = super::advance::or_empty(self.resolve(with, Some(spot)));
         let cost = max_cost.as_ref().map(|cost| self.resolve(cost, Some(spot)));
         Some(super::advance::action_of(id, kind.clone(), actor, params, cost))
+    }
+
+    /// The run that did a task, where it is that run's to undo it.
+    pub(in crate::workflow) fn child_to_undo(&self, task: &Task) -> Option<RunId> {
+        let step = self.definition_of(task)?;
+        let own = matches!(step.kind, StepKind::Workflow(_)) && step.undo == Undo::Unsaid;
+        own.then(|| task.child_id(self.id()).ok()).flatten()
+    }
+
+    /// What a run that had completed could not undo, once it has tried.
+    pub(in crate::workflow) fn undone_after_all(&self) -> Option<&[Task]> {
+        match &self.state.phase {
+            Phase::Ended(RunOutcome::RolledBack { left, .. }) if self.state.reopened => Some(left),
+            _ => None,
+        }
     }
 
     /// Begins to undo.

@@ -1,6 +1,6 @@
 //! The loop of a worker.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,15 @@ use super::Endings;
 use super::index::{Index, News};
 use super::lease::{Leases, OwnLease};
 use super::options::WorkerOptions;
+use crate::clock::Timestamp;
 use crate::event::{PageSize, Position, RecordedEvent, Version};
 use crate::failure_text::panic_text;
 use crate::fault::{Reaction, Retry};
 use crate::id::{LimitKey, RunId, WorkerName};
 use crate::shutdown::Shutdown;
+use crate::workflow::archive;
+#[cfg(feature = "schedule")]
+use crate::workflow::calendar::Calendar;
 use crate::workflow::drive::{Drive, Stop};
 use crate::workflow::error::WorkflowError;
 use crate::workflow::library;
@@ -28,6 +32,10 @@ use crate::workflow::run::Claim;
 
 /// The wait before a run that could not be recorded is looked at again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+/// What stands before the id of a schedule in the name of its stream.
+const SCHEDULES: &str = "workflow-schedule/";
+/// How many histories are archived between two looks at what is due.
+const ARCHIVED_AT_ONCE: usize = 16;
 /// How many events are followed before the other duties are looked at.
 const EVENTS_AT_ONCE: usize = 256;
 
@@ -49,9 +57,16 @@ pub(in crate::workflow) struct Worker {
     leases: Leases,
     index: Index,
     limits: Arc<LimitBook>,
+    #[cfg(feature = "schedule")]
+    calendar: Calendar,
     read: Position,
     active: usize,
+    /// Whether a run has ended since the schedules were looked at.
+    #[cfg(feature = "schedule")]
+    some_ended: bool,
     failures: HashMap<RunId, u32>,
+    /// Runs whose histories are to be archived, and when they ended; the oldest first.
+    ended: VecDeque<(Timestamp, RunId)>,
     reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
     drives: JoinSet<()>,
 }
@@ -73,9 +88,14 @@ impl Worker {
             leases: Leases::default(),
             index: Index::default(),
             limits: Arc::default(),
+            #[cfg(feature = "schedule")]
+            calendar: Calendar::default(),
             read: Position::START,
             active: 0,
+            #[cfg(feature = "schedule")]
+            some_ended: false,
             failures: HashMap::new(),
+            ended: VecDeque::new(),
             reports: mpsc::unbounded_channel(),
             drives: JoinSet::new(),
         };
@@ -105,7 +125,11 @@ impl Worker {
         let mut log = store.subscribe(self.read).await?;
         while !shutdown.is_requested() {
             self.dispatch().await?;
-            let timer = self.index.next_timer();
+            #[cfg(feature = "schedule")]
+            if std::mem::take(&mut self.some_ended) {
+                self.start_recurring().await;
+            }
+            let timer = [self.index.next_timer(), self.next_occurrence()].into_iter().flatten().min();
             // Who performs nothing needs no lease, and writes nothing.
             let renewal = (self.active > 0).then(|| self.lease.renew_at());
             let next = [timer, renewal, Some(clock.now() + self.options.lease)].into_iter().flatten().min();
@@ -139,6 +163,9 @@ impl Worker {
         for run in self.index.rung(now) {
             self.consider(&run);
         }
+        #[cfg(feature = "schedule")]
+        self.start_recurring().await;
+        self.archive().await;
         if self.active > 0 && now >= self.lease.renew_at() {
             self.renew().await?;
             // Whoever died meanwhile left runs behind; and nobody may wait for a limit that has room.
@@ -150,6 +177,47 @@ impl Worker {
             self.look_at_all();
         }
         Ok(())
+    }
+
+    #[cfg(feature = "schedule")]
+    fn next_occurrence(&self) -> Option<Timestamp> {
+        self.calendar.next_timer()
+    }
+
+    #[cfg(not(feature = "schedule"))]
+    #[expect(clippy::unused_self, reason = "the same call with and without schedules")]
+    const fn next_occurrence(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Starts what recurs.
+    #[cfg(feature = "schedule")]
+    async fn start_recurring(&mut self) {
+        let index = &self.index;
+        let is_open = |run: &RunId| index.entry(run).is_some();
+        for schedule in self.calendar.due(self.parts.clock.now(), is_open) {
+            if let Err(error) = self.calendar.consider(&self.parts, &schedule, is_open).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%schedule, error, "a schedule could not be considered");
+                self.calendar.postpone(&schedule, self.parts.clock.now() + BACKOFF.1);
+            }
+        }
+    }
+
+    /// Archives what ended long enough ago.
+    async fn archive(&mut self) {
+        let Some(retention) = self.options.retention else { return };
+        let now = self.parts.clock.now();
+        for _ in 0..ARCHIVED_AT_ONCE {
+            let Some((_, run)) = self.ended.pop_front_if(|(at, _)| *at + retention <= now) else { return };
+            if let Err(error) = archive::archive(&self.parts, &run).await {
+                tracing::warn!(%run, error = &error as &dyn std::error::Error, "a history could not be archived");
+                if error.retry() != Retry::Never {
+                    self.ended.push_back((now, run));
+                    return;
+                }
+            }
+        }
     }
 
     async fn renew(&mut self) -> Result<(), WorkflowError> {
@@ -200,6 +268,8 @@ impl Worker {
             })
         } else if stream.starts_with(super::lease::PREFIX) {
             self.leases.follow(event)
+        } else if cfg!(feature = "schedule") && stream.starts_with(SCHEDULES) {
+            self.follow_schedule(event)
         } else if stream.starts_with("workflow") {
             self.follow_run(event)
         } else {
@@ -210,6 +280,21 @@ impl Worker {
         }
     }
 
+    #[cfg(feature = "schedule")]
+    fn follow_schedule(&mut self, event: &RecordedEvent) -> Result<(), WorkflowError> {
+        self.calendar.follow(event)
+    }
+
+    #[cfg(not(feature = "schedule"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call with and without schedules"
+    )]
+    const fn follow_schedule(&self, _: &RecordedEvent) -> Result<(), WorkflowError> {
+        Ok(())
+    }
+
     fn follow_run(&mut self, event: &RecordedEvent) -> Result<(), WorkflowError> {
         match self.index.follow(event)? {
             News::None => {
@@ -218,9 +303,20 @@ impl Worker {
                 }
             }
             News::Due(run) => self.consider(&run),
-            News::Ended(run) => self.endings.tell(&run),
+            News::Ended(run) => self.has_ended(&run, event.at),
         }
         Ok(())
+    }
+
+    fn has_ended(&mut self, run: &RunId, at: Timestamp) {
+        self.endings.tell(run);
+        if self.options.retention.is_some() {
+            self.ended.push_back((at, run.clone()));
+        }
+        #[cfg(feature = "schedule")]
+        {
+            self.some_ended = true;
+        }
     }
 
     /// Has the runs in line performed, as many as may be under way.
@@ -292,7 +388,7 @@ impl Worker {
         match stop {
             Stop::Ended => {
                 self.index.ended(&run);
-                self.endings.tell(&run);
+                self.has_ended(&run, now);
             }
             Stop::Parked { until } => {
                 if self.index.parked(&run, version, claim, until, limits) {
@@ -322,10 +418,5 @@ impl Worker {
         self.drives.shutdown().await;
         let now = self.parts.clock.now();
         self.lease.end(&*self.parts.store, now).await
-    }
-
-    /// How many runs are open.
-    pub(in crate::workflow) fn open_runs(&self) -> usize {
-        self.index.len()
     }
 }
