@@ -14,6 +14,7 @@ mod error;
 #[cfg(feature = "runtime")]
 mod explain;
 mod flight;
+mod leased;
 mod library;
 mod limits;
 #[cfg(feature = "runtime")]

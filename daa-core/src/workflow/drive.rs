@@ -15,7 +15,8 @@ use tokio::sync::{Notify, watch};
 use super::definition::Compiled;
 use super::error::WorkflowError;
 use super::flight::{Flight, How, Landed, Verdict, launch, launch_undo, refused};
-use super::limits::{LimitBook, LimitEvent};
+use super::leased::Leased;
+use super::limits::{LimitBook, LimitEvent, Taken};
 use super::load;
 use super::parts::Parts;
 use super::run::{
@@ -50,7 +51,7 @@ impl Standing {
         self.0.store(moment.as_millis(), Ordering::Release);
     }
 
-    fn holds(&self, now: Timestamp) -> bool {
+    pub(super) fn holds(&self, now: Timestamp) -> bool {
         now.as_millis() < self.0.load(Ordering::Acquire)
     }
 }
@@ -86,8 +87,8 @@ pub(super) struct Drive {
     /// The start of the run, as long as that is not durable.
     start: Option<NewEvent>,
     claim: Claim,
-    /// Whether the run was ours already: then somebody else's claim means that it no longer is.
-    claimed: bool,
+    /// Who had the run when it was read first, or has it since then with us: anybody else has taken it over.
+    held_by: Option<Claim>,
     standing: Standing,
     limits: Arc<LimitBook>,
     nudged: Arc<Notify>,
@@ -123,7 +124,7 @@ impl Drive {
             durable: run.version(),
             snapshot: run.snapshot_version(),
             start: None,
-            claimed: run.claim() == Some(&claim),
+            held_by: run.claim().cloned(),
             left: run.under_way(),
             parts,
             run,
@@ -239,15 +240,21 @@ impl Drive {
         self.check_claim()
     }
 
+    /// Stops where another worker has taken the run over, or was faster to take it.
     fn check_claim(&mut self) -> Result<(), Stop> {
         let ours = self.run.claim() == Some(&self.claim);
-        let replaced = self.run.claim().is_some_and(|claim| claim.replaces(&self.claim));
-        if (self.claimed && !ours) || replaced {
-            self.parts.counters.fenced.one();
-            tracing::warn!(run = %self.run.id(), by = ?self.run.claim(), "another worker has taken the run over");
+        if !ours && self.run.claim() != self.held_by.as_ref() {
+            if self.held_by.as_ref() == Some(&self.claim) {
+                self.parts.counters.fenced.one();
+                tracing::warn!(run = %self.run.id(), by = ?self.run.claim(), "another worker has taken the run over");
+            }
             return Err(Stop::Lost);
         }
-        self.claimed |= ours;
+        if !ours {
+            // Whoever had it went on for a while.
+            self.left = self.run.under_way();
+        }
+        self.held_by = self.run.claim().cloned();
         Ok(())
     }
 
@@ -255,29 +262,22 @@ impl Drive {
     async fn commit(&mut self) -> Result<(), Stop> {
         for _ in 0..MAX_CONFLICTS {
             let mut taken = Vec::new();
-            let out = match self.decide(&mut taken).await {
-                Ok(out) => out,
-                Err(stop) => {
-                    self.withdraw(&taken);
-                    return Err(stop);
-                }
+            let result = match self.decide(&mut taken).await {
+                Ok(out) => self.append(&out, &taken).await,
+                Err(stop) => Err(stop),
             };
-            let result = self.append(&out).await;
             match result {
                 Ok(Committed::Done) => return Ok(()),
-                Ok(Committed::Again) => self.withdraw(&taken),
+                Ok(Committed::Again) => {
+                    taken.iter().for_each(|taken| self.limits.withdraw(taken));
+                }
                 Err(stop) => {
-                    self.withdraw(&taken);
+                    taken.iter().for_each(|taken| self.limits.withdraw(taken));
                     return Err(stop);
                 }
             }
         }
         Err(WorkflowError::Contended { tries: MAX_CONFLICTS }.into())
-    }
-
-    /// Gives back the places that were taken for an append that failed.
-    fn withdraw(&self, taken: &[Taken]) {
-        taken.iter().for_each(|Taken { key, holder, at }| self.limits.withdraw(key, holder, *at));
     }
 
     /// What the run does next, in view of what landed.
@@ -289,16 +289,13 @@ impl Drive {
             self.take(at, now, &mut out)?;
         }
         self.report(now, &mut out);
-        for (task, run) in self.unstartable_tasks() {
-            let error = self.unstartable.get(&run).cloned().unwrap_or_default();
-            let ended = RunEvent::ChildEnded { task, result: ChildResult::Failed(error) };
-            self.run.record(ended, now, &mut out);
-        }
         loop {
             let mut limits = Taking { book: &self.limits, taken, unread: Vec::new() };
             self.run.advance(now, &mut limits, &mut out);
             let unread = limits.unread;
-            if unread.is_empty() {
+            // What has just begun may be what cannot be started.
+            let failed = self.fail_unstartable(now, &mut out);
+            if unread.is_empty() && !failed {
                 break;
             }
             for key in unread {
@@ -329,6 +326,10 @@ impl Drive {
             Verdict::Lost(error) => {
                 let gone = WorkflowError::Contended { tries: 0 };
                 return Err(std::mem::replace(error, gone).into());
+            }
+            Verdict::Fenced => {
+                self.parts.counters.fenced.one();
+                return Err(Stop::Lost);
             }
             Verdict::Task(result) => {
                 let result = result.clone();
@@ -362,19 +363,27 @@ impl Drive {
         }
     }
 
-    /// The tasks that wait for a run that cannot be started.
-    fn unstartable_tasks(&self) -> Vec<(Task, RunId)> {
+    /// Fails the tasks that wait for a run that cannot be started; answers whether there were any.
+    fn fail_unstartable(&mut self, now: Timestamp, out: &mut Recorder) -> bool {
         if self.unstartable.is_empty() {
-            return Vec::new();
+            return false;
         }
-        self.run
-            .waiting_for_runs()
-            .into_iter()
-            .filter(|(_, run)| self.unstartable.contains_key(run))
-            .collect()
+        let mut failed = false;
+        for (task, run) in self.run.waiting_for_runs() {
+            let Some(error) = self.unstartable.get(&run).cloned() else { continue };
+            let ended = RunEvent::ChildEnded { task, result: ChildResult::Failed(error) };
+            self.run.record(ended, now, out);
+            let of_it = |effect: &Effect| match effect {
+                Effect::Start { run: other, .. } | Effect::Cancel(other) => *other == run,
+                _ => false,
+            };
+            out.effects.retain(|effect| !of_it(effect));
+            failed = true;
+        }
+        failed
     }
 
-    async fn append(&mut self, out: &Recorder) -> Result<Committed, Stop> {
+    async fn append(&mut self, out: &Recorder, taken: &[Taken]) -> Result<Committed, Stop> {
         loop {
             let gate = self.parts.gate.clone();
             let mut transaction = gate.transaction();
@@ -451,6 +460,9 @@ impl Drive {
                         limits.entry(key).or_default().push(LimitEvent::Released(holder.clone()));
                     }
                 }
+            }
+            if !self.limits.stands(taken) {
+                return self.again().await;
             }
             let now = self.parts.clock.now();
             let mut rests_on = Vec::with_capacity(limits.len());
@@ -543,7 +555,11 @@ impl Drive {
         self.durable = self.run.version();
         self.snapshot = self.run.snapshot_version();
         self.start = None;
-        self.claimed |= self.run.claim() == Some(&self.claim);
+        let taken_over = self.held_by.as_ref().is_some_and(|held_by| *held_by != self.claim);
+        if taken_over && self.run.claim() == Some(&self.claim) {
+            counters.runs_taken_over.one();
+        }
+        self.held_by = self.run.claim().cloned();
         self.landed = starts.decided;
         let left = std::mem::take(&mut self.left);
         if starts.tasks.is_empty() && starts.undos.is_empty() && left.is_empty() {
@@ -554,18 +570,18 @@ impl Drive {
             return Err(Stop::Lost);
         }
         for (task, how) in starts.tasks {
-            let flight = launch(&self.parts, &self.run, task, how);
+            let flight = launch(&self.parts, self.leased(), &self.run, task, how);
             self.begin(flight);
         }
         for task in starts.undos {
-            let flight = launch_undo(&self.parts, &self.run, task);
+            let flight = launch_undo(&self.parts, self.leased(), &self.run, task);
             self.begin(flight);
         }
         for effect in left {
             match effect {
                 Effect::Perform(task) => match self.pursue(&task) {
                     Ok(Ready::Go(how)) => {
-                        let flight = launch(&self.parts, &self.run, task, how);
+                        let flight = launch(&self.parts, self.leased(), &self.run, task, how);
                         self.begin(flight);
                     }
                     Ok(Ready::Decided(result)) => self.landed.push(bare(&task, Verdict::Task(result))),
@@ -573,13 +589,17 @@ impl Drive {
                     Err(error) => self.landed.push(no(&task, error)),
                 },
                 Effect::Undo(task) => {
-                    let flight = launch_undo(&self.parts, &self.run, task);
+                    let flight = launch_undo(&self.parts, self.leased(), &self.run, task);
                     self.begin(flight);
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn leased(&self) -> Leased {
+        Leased::new(&self.parts, self.standing.clone())
     }
 
     fn begin(&mut self, flight: Flight) {
@@ -647,11 +667,13 @@ impl Drive {
         if let Err(mismatch) = definition.workflow.input.check("input", &input) {
             return Ok(Err(mismatch.to_string()));
         }
+        let Ok(stream) = load::stream(run) else {
+            return Ok(Err(format!("its id {run} is too long")));
+        };
         let parent = self.run.started();
         let started = RunStarted::child(parent, run.clone(), task.clone(), definition, input)
             .with_trace(self.run.trace_of(task));
         let event = RunEvent::Started(Box::new(started)).to_new(self.parts.clock.now())?;
-        let stream = load::stream(run)?;
         Ok(Ok(StreamWrite::new(stream, ExpectedVersion::NO_STREAM, vec![event])))
     }
 
@@ -759,13 +781,6 @@ fn approve_kind() -> ActionKind {
     ActionKind::new("workflow.approve").expect("a constant kind is an id")
 }
 
-/// A place that was taken under a limit.
-struct Taken {
-    key: LimitKey,
-    holder: String,
-    at: Timestamp,
-}
-
 /// Takes places under limits, and remembers which, should the append fail.
 struct Taking<'a> {
     book: &'a LimitBook,
@@ -781,17 +796,9 @@ impl Limits for Taking<'_> {
         holder: &str,
         now: Timestamp,
     ) -> Room {
-        match self.book.acquire(key, limit, holder, now) {
-            Some(room) => {
-                if room == Room::Granted {
-                    self.taken.push(Taken { key: key.clone(), holder: holder.to_owned(), at: now });
-                }
-                room
-            }
-            None => {
-                self.unread.push(key.clone());
-                Room::Full { until: None }
-            }
-        }
+        self.book.acquire(key, limit, holder, now, self.taken).unwrap_or_else(|| {
+            self.unread.push(key.clone());
+            Room::Full { until: None }
+        })
     }
 }

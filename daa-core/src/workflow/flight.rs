@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::error::WorkflowError;
+use super::leased::Leased;
 use super::load;
 use super::parts::Parts;
 use super::run::{Request, Run, StepError, Task, TaskResult, UndoResult};
@@ -41,6 +42,8 @@ pub(super) struct Landed {
 pub(super) enum Verdict {
     Task(TaskResult),
     Undo(UndoResult),
+    /// The lease of the worker ended before the executor was called.
+    Fenced,
     /// The store or the books are not available: nothing is known, and nothing was changed.
     Lost(WorkflowError),
 }
@@ -63,7 +66,7 @@ pub(super) struct Flight {
 }
 
 /// Hands a task to its executor.
-pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
+pub(super) fn launch(parts: &Parts, leased: Leased, run: &Run, task: Task, how: How) -> Flight {
     let trace = run.trace_of(&task);
     let span =
         tracing::info_span!("workflow.step", run = %run.id(), task = %task, trace = tracing::field::Empty);
@@ -82,12 +85,15 @@ pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
         };
         let settle = matches!(how, How::Settle { .. });
         let pursued = match how {
-            How::Attempt(attempt) => attempt.perform(&parts.executors, link).map(Ok).boxed(),
+            How::Attempt(attempt) => {
+                let leased = leased.clone();
+                async move { Ok(attempt.perform(&leased, link).await) }.boxed()
+            }
             How::Pursue { action, context, endorsement } => {
-                let parts = parts.clone();
+                let (parts, leased) = (parts.clone(), leased.clone());
                 async move {
                     let endorsement = endorsement.as_ref();
-                    parts.gate.pursue(&action, &context, endorsement, &parts.executors, pursuit, link).await
+                    parts.gate.pursue(&action, &context, endorsement, &leased, pursuit, link).await
                 }
                 .boxed()
             }
@@ -103,6 +109,9 @@ pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
             Ok(pursued) => landed(own, pursued, action.as_ref(), !settle),
             Err(late) => find_out(&parts, own, action, late).await,
         };
+        if leased.has_lapsed() {
+            return bare(landed.task, Verdict::Fenced);
+        }
         let progress = listen.borrow().clone();
         Landed { progress, ..landed }
     };
@@ -110,10 +119,11 @@ pub(super) fn launch(parts: &Parts, run: &Run, task: Task, how: How) -> Flight {
 }
 
 /// Hands the undoing of a task to its executor.
-pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
+pub(super) fn launch_undo(parts: &Parts, leased: Leased, run: &Run, task: Task) -> Flight {
     let link = Link::new(None, run.trace_of(&task));
     let beats = link.beats.subscribe();
-    let (context, limit, pursuit) = (run.undo_context(&task), run.undo_limit(&task), run.pursuit());
+    let (context, pursuit) = (run.undo_context(&task), run.pursuit());
+    let limit = run.definition_of(&task).and_then(|step| step.try_timeout);
     let ids = (run.action_id(&task), run.undo_id(&task));
     let (parts, own, mut listen) = (parts.clone(), task.clone(), beats.clone());
     let (said, child) = (run.undo_action(&task), run.child_to_undo(&task));
@@ -142,8 +152,9 @@ pub(super) fn launch_undo(parts: &Parts, run: &Run, task: Task) -> Flight {
             Ok(None) => return undo(UndoResult::Impossible),
             Err(error) => return undo(UndoResult::Failed { error, retryable: false }),
         };
-        let pursued = parts.gate.pursue(&action, &context, None, &parts.executors, pursuit, link).boxed();
+        let pursued = parts.gate.pursue(&action, &context, None, &leased, pursuit, link).boxed();
         match timed(&parts, pursued, limit, None, &mut listen).await {
+            _ if leased.has_lapsed() => Landed { result: Verdict::Fenced, ..undo(UndoResult::Impossible) },
             Ok(Ok(pursued)) => undone(landed(own, Ok(pursued), None, true)),
             Ok(Err(error)) => Landed { result: undo_error(error), ..undo(UndoResult::Impossible) },
             Err(late) => undone(find_out(&parts, own, Some(action), late).await),

@@ -42,6 +42,18 @@ struct Key {
     taken: VecDeque<Timestamp>,
     /// Whether others have written to it since it was read.
     stale: bool,
+    /// How often something new was read.
+    reads: u64,
+}
+
+/// A place that was taken in the book, and is not durable yet.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    key: LimitKey,
+    holder: String,
+    at: Timestamp,
+    /// The reading of the key that it rests on.
+    reads: u64,
 }
 
 impl Key {
@@ -74,13 +86,14 @@ impl LimitBook {
         StreamId::new(format!("{PREFIX}{key}"))
     }
 
-    /// Takes a place; `None` when the key has to be read first.
+    /// Takes a place, and notes that in `taken`; `None` when the key has to be read first.
     pub(super) fn acquire(
         &self,
         key: &LimitKey,
         limit: &Limit,
         holder: &str,
         now: Timestamp,
+        taken: &mut Vec<Taken>,
     ) -> Option<Room> {
         let mut keys = self.keys();
         let state = keys.get_mut(key).filter(|state| !state.stale)?;
@@ -100,14 +113,27 @@ impl LimitBook {
         }
         state.holders.insert(holder.to_owned());
         state.took(now);
+        taken.push(Taken { key: key.clone(), holder: holder.to_owned(), at: now, reads: state.reads });
         Some(Room::Granted)
     }
 
+    /// Whether there is still room for what was taken. A key that was read again since may have been filled by
+    /// others; it has to be asked again.
+    pub(super) fn stands(&self, taken: &[Taken]) -> bool {
+        let keys = self.keys();
+        taken.iter().all(|taken| keys.get(&taken.key).is_some_and(|state| state.reads == taken.reads))
+    }
+
+    /// Whether something happened to a key since it was read.
+    pub(super) fn is_stale(&self, key: &LimitKey) -> bool {
+        self.keys().get(key).is_some_and(|state| state.stale)
+    }
+
     /// Gives a place back that was taken for an append that failed.
-    pub(super) fn withdraw(&self, key: &LimitKey, holder: &str, taken: Timestamp) {
-        if let Some(state) = self.keys().get_mut(key)
-            && state.holders.remove(holder)
-            && let Some(at) = state.taken.iter().rposition(|&at| at == taken)
+    pub(super) fn withdraw(&self, taken: &Taken) {
+        if let Some(state) = self.keys().get_mut(&taken.key)
+            && state.holders.remove(&taken.holder)
+            && let Some(at) = state.taken.iter().rposition(|&at| at == taken.at)
         {
             state.taken.remove(at);
         }
@@ -157,6 +183,7 @@ impl LimitBook {
             if page.is_empty() {
                 return Ok(());
             }
+            state.reads += 1;
             let read_to = state.version;
             for event in page.iter().filter(|event| event.version > read_to) {
                 state.version = event.version;

@@ -1,6 +1,7 @@
 //! Workflows from the outside.
 
 mod archive;
+mod model;
 mod saga;
 mod schedules;
 mod service;

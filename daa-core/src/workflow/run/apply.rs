@@ -99,6 +99,8 @@ impl Run {
                 if let Phase::Ended(RunOutcome::Completed { .. }) = self.state.phase {
                     self.state.phase = Phase::RollingBack(FailureCause::Cancelled { by, reason });
                     self.state.reopened = true;
+                    // Nobody performed it any more.
+                    self.state.claim = None;
                 }
             }
             RunEvent::ChildUndone { task, left } => self.on_undo(&task, |lane| {

@@ -190,12 +190,6 @@ impl Run {
         if self.state.started.attached { Pursuit::Once } else { Pursuit::Again }
     }
 
-    /// How long the undoing of a task may take.
-    pub(in crate::workflow) fn undo_limit(&self, task: &Task) -> Option<Duration> {
-        // Other runs wait: an undo has to succeed one day.
-        self.state.started.attached.then(|| self.definition_of(task)?.try_timeout)?
-    }
-
     /// The longest silence of its executor.
     pub(in crate::workflow) fn heartbeat(&self, task: &Task) -> Option<Duration> {
         self.definition_of(task)?.heartbeat

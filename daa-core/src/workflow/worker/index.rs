@@ -53,6 +53,17 @@ pub(super) struct Index {
     claims: HashMap<u64, Vec<Arc<Claim>>>,
 }
 
+/// A run that is to be performed.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub(super) run: RunId,
+    /// The version of its latest snapshot.
+    pub(super) snapshot: Version,
+    /// Who had it last.
+    pub(super) claim: Option<Arc<Claim>>,
+    pub(super) nudge: Arc<Notify>,
+}
+
 /// What an event of a run means to the worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
@@ -188,6 +199,11 @@ impl Index {
         entry.rest = rest;
     }
 
+    /// There is something to do for a run, whoever does it.
+    pub(super) fn due(&mut self, run: &RunId) {
+        self.rest(run, Rest::Due);
+    }
+
     fn park(&mut self, run: &RunId, until: Option<Timestamp>, on: Vec<LimitKey>) {
         self.rest(run, Rest::Parked(until));
         let Some(entry) = self.runs.get(run) else { return };
@@ -211,20 +227,19 @@ impl Index {
         }
     }
 
-    /// The next run in line; from now on it is performed here.
-    pub(super) fn next(&mut self) -> Option<(RunId, Version, Arc<Notify>)> {
+    /// The next run in line that nobody else holds; from now on it is performed here.
+    pub(super) fn next(&mut self, held: impl Fn(&Claim) -> bool) -> Option<Next> {
         loop {
             let (_, _, run) = self.ready.pop()?;
+            self.rest(&run, Rest::Due);
             let Some(entry) = self.runs.get_mut(&run) else { continue };
             entry.queued = false;
-            if entry.driven.is_some() {
+            if entry.driven.is_some() || entry.claim.as_ref().is_some_and(|claim| held(claim)) {
                 continue;
             }
             let nudge = Arc::new(Notify::new());
             entry.driven = Some(nudge.clone());
-            let snapshot = entry.snapshot;
-            self.rest(&run, Rest::Due);
-            return Some((run, snapshot, nudge));
+            return Some(Next { run, snapshot: entry.snapshot, claim: entry.claim.clone(), nudge });
         }
     }
 
@@ -304,7 +319,9 @@ impl Index {
     /// Every run that waits for a limit.
     pub(super) fn all_waiters(&mut self) -> Vec<RunId> {
         let waiters = std::mem::take(&mut self.waiters);
-        waiters.into_values().flatten().map(|(_, run)| run).collect()
+        let mut runs: Vec<_> = waiters.into_values().flatten().collect();
+        runs.sort_unstable();
+        runs.into_iter().map(|(_, run)| run).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Endings;
-use super::index::{Index, News};
+use super::index::{Index, News, Next};
 use super::lease::{Leases, OwnLease};
 use super::options::WorkerOptions;
 use crate::clock::Timestamp;
@@ -38,6 +38,11 @@ const SCHEDULES: &str = "workflow-schedule/";
 const ARCHIVED_AT_ONCE: usize = 16;
 /// How many events are followed before the other duties are looked at.
 const EVENTS_AT_ONCE: usize = 256;
+
+/// Whether a run may be taken that this claim is on: it is ours, or that of whoever is known to be gone.
+fn may_take(found: Option<&Claim>, gone: Option<&Claim>, ours: &Claim) -> bool {
+    found.is_none_or(|found| Some(found) == gone || found == ours)
+}
 
 /// What became of a run that was performed here.
 struct Report {
@@ -166,15 +171,16 @@ impl Worker {
         #[cfg(feature = "schedule")]
         self.start_recurring().await;
         self.archive().await;
-        if self.active > 0 && now >= self.lease.renew_at() {
+        let renews = self.active > 0 && now >= self.lease.renew_at();
+        if renews {
             self.renew().await?;
+        }
+        if renews || self.active == 0 {
             // Whoever died meanwhile left runs behind; and nobody may wait for a limit that has room.
             self.look_at_all();
             for run in self.index.all_waiters() {
                 self.consider(&run);
             }
-        } else if self.active == 0 {
-            self.look_at_all();
         }
         Ok(())
     }
@@ -234,8 +240,9 @@ impl Worker {
 
     /// Puts every run in line that has something to do and is nobody's.
     fn look_at_all(&mut self) {
-        let due: Vec<RunId> =
-            self.index.runs().filter(|(_, entry)| entry.is_due()).map(|(run, _)| run.clone()).collect();
+        let due = self.index.runs().filter(|(_, entry)| entry.is_due());
+        let mut due: Vec<RunId> = due.map(|(run, _)| run.clone()).collect();
+        due.sort_unstable();
         for run in due {
             self.consider(&run);
         }
@@ -244,17 +251,17 @@ impl Worker {
     /// Puts a run in line, unless another worker has it.
     fn consider(&mut self, run: &RunId) {
         let Some(entry) = self.index.entry(run) else { return };
-        if let Some(claim) = entry.claim.clone() {
-            let ours = *claim == self.lease.claim();
-            let now = self.parts.clock.now();
-            if !ours && self.leases.holds(&claim, now, self.options.skew) {
-                return;
-            }
-            if !ours && !entry.is_driven() {
-                self.parts.counters.runs_taken_over.one();
-            }
+        if entry.claim.as_ref().is_some_and(|claim| self.is_held(claim)) {
+            // Whatever woke it is not forgotten, should that worker die before it has seen to it.
+            return self.index.due(run);
         }
         self.index.queue(run);
+    }
+
+    /// Whether another worker has the runs of this claim, and is alive.
+    fn is_held(&self, claim: &Claim) -> bool {
+        let now = self.parts.clock.now();
+        *claim != self.lease.claim() && self.leases.holds(claim, now, self.options.skew)
     }
 
     fn follow(&mut self, event: &RecordedEvent) {
@@ -330,9 +337,11 @@ impl Worker {
             self.lease.renew(&*self.parts.store, now).await?;
         }
         self.leases.set(&self.lease.claim().worker, self.lease.lease);
-        while self.active < self.options.runs_at_once
-            && let Some((run, snapshot, nudge)) = self.index.next()
-        {
+        let (own, skew) = (self.lease.claim(), self.options.skew);
+        while self.active < self.options.runs_at_once {
+            let leases = &self.leases;
+            let held = |claim: &Claim| *claim != own && leases.holds(claim, now, skew);
+            let Some(Next { run, snapshot, claim: before, nudge }) = self.index.next(held) else { break };
             self.active += 1;
             let (parts, reports) = (self.parts.clone(), self.reports.0.clone());
             let (claim, standing) = (self.lease.claim(), self.lease.standing.clone());
@@ -348,6 +357,11 @@ impl Worker {
                 };
                 let loaded = load::load(&*parts.store, &parts.library, &run, snapshot).await;
                 let drive = match loaded {
+                    // Another worker was faster.
+                    Ok(Some(loaded)) if !may_take(loaded.claim(), before.as_deref(), &claim) => {
+                        let _ = reports.send(report);
+                        return;
+                    }
                     Ok(Some(loaded)) => Drive::new(parts, loaded, claim, standing, limits, nudge),
                     Ok(None) => Err(WorkflowError::UnknownRun { run: run.clone() }),
                     Err(error) => Err(error),
@@ -391,7 +405,9 @@ impl Worker {
                 self.has_ended(&run, now);
             }
             Stop::Parked { until } => {
-                if self.index.parked(&run, version, claim, until, limits) {
+                // A place that was given back before the run was known to wait wakes nobody.
+                let freed = limits.iter().any(|key| self.limits.is_stale(key));
+                if self.index.parked(&run, version, claim, until, limits) || freed {
                     self.consider(&run);
                 }
             }
