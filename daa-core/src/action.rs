@@ -21,7 +21,7 @@ mod treasury;
 pub(crate) use authorized::Link;
 pub(crate) use ending::{CallError, Ending};
 pub(crate) use in_flight::FlightGuard;
-pub(crate) use transaction::{Attempt, Opening, Pursued};
+pub(crate) use transaction::{Attempt, Opening, Pursued, Pursuit};
 
 pub use audit::{Finding, JournalAudit, JournalSummary, Violation};
 pub use authorized::{Authorized, Permit};

@@ -1,6 +1,7 @@
 //! Workflows that survive anything: durable, compensated, governed by the gate.
 
 mod archive;
+mod attached;
 #[cfg(all(feature = "schedule", feature = "runtime"))]
 mod calendar;
 mod definition;
@@ -31,6 +32,10 @@ pub mod testing;
 mod trace;
 #[cfg(feature = "runtime")]
 mod worker;
+
+pub(crate) use attached::{Attached, Halt};
+pub(crate) use definition::{ActionOfPlan, ActionPlan};
+pub(crate) use run::{StepEnd, UndoEnd};
 
 pub use archive::HistoryEntry;
 #[cfg(all(feature = "schedule", feature = "runtime"))]

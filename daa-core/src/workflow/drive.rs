@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use super::definition::Compiled;
 use super::error::WorkflowError;
 use super::flight::{Flight, How, Landed, Verdict, launch, launch_undo, refused};
 use super::leased::Leased;
@@ -24,7 +25,7 @@ use super::run::{
 };
 use crate::action::{Action, Context, Endorsement, GateError, Opening};
 use crate::clock::Timestamp;
-use crate::event::{AppendError, ExpectedVersion, StreamWrite, Version};
+use crate::event::{AppendError, ExpectedVersion, NewEvent, StreamWrite, Version};
 use crate::id::{ActionId, ActionKind, LimitKey, RunId, StreamId};
 
 /// How often an append is tried again when others were faster.
@@ -83,6 +84,8 @@ pub(super) struct Drive {
     durable: Version,
     /// The version of its last durable snapshot.
     snapshot: Version,
+    /// The start of the run, as long as that is not durable.
+    start: Option<NewEvent>,
     claim: Claim,
     /// Who had the run when it was read first, or has it since then with us: anybody else has taken it over.
     held_by: Option<Claim>,
@@ -120,6 +123,7 @@ impl Drive {
         Ok(Self {
             durable: run.version(),
             snapshot: run.snapshot_version(),
+            start: None,
             held_by: run.claim().cloned(),
             left: run.under_way(),
             parts,
@@ -135,6 +139,22 @@ impl Drive {
             known: BTreeSet::new(),
             unstartable: BTreeMap::new(),
         })
+    }
+
+    /// A run that nobody has started: its start becomes durable with its first step.
+    pub(super) fn start(
+        parts: Arc<Parts>,
+        (started, definition): (RunStarted, Arc<Compiled>),
+        claim: Claim,
+        standing: Standing,
+        limits: Arc<LimitBook>,
+        nudged: Arc<Notify>,
+    ) -> Result<Self, WorkflowError> {
+        let now = parts.clock.now();
+        let start = RunEvent::Started(Box::new(started.clone())).to_new(now)?;
+        let run = Run::new(started, definition, now);
+        let drive = Self::new(parts, run, claim, standing, limits, nudged)?;
+        Ok(Self { durable: Version::EMPTY, start: Some(start), ..drive })
     }
 
     pub(super) const fn run(&self) -> &Run {
@@ -216,6 +236,7 @@ impl Drive {
         let run = load::load(&*parts.store, &parts.library, self.run.id(), self.snapshot).await?;
         self.run = run.ok_or_else(|| WorkflowError::UnknownRun { run: self.run.id().clone() })?;
         self.durable = self.run.version();
+        self.start = None;
         self.check_claim()
     }
 
@@ -263,6 +284,7 @@ impl Drive {
     async fn decide(&mut self, taken: &mut Vec<Taken>) -> Result<Recorder, Stop> {
         let now = self.parts.clock.now();
         let mut out = Recorder::default();
+        out.events.extend(self.start.clone());
         for at in 0..self.landed.len() {
             self.take(at, now, &mut out)?;
         }
@@ -532,6 +554,7 @@ impl Drive {
         }
         self.durable = self.run.version();
         self.snapshot = self.run.snapshot_version();
+        self.start = None;
         let taken_over = self.held_by.as_ref().is_some_and(|held_by| held_by.worker != self.claim.worker);
         if taken_over && self.run.claim() == Some(&self.claim) {
             counters.runs_taken_over.one();
@@ -698,6 +721,7 @@ struct Launches {
 }
 
 /// How a task is performed.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and never kept")]
 enum Ready {
     /// The gate is asked in the append.
     Ask(Action, Context),

@@ -544,10 +544,8 @@ impl WorkflowEngine {
             if let Some(outcome) = self.load(run).await?.outcome() {
                 return Ok(outcome.clone());
             }
-            if self.endings.has_worker() {
-                if told.await.is_ok() {
-                    continue;
-                }
+            if self.endings.has_worker() && told.await.is_ok() {
+                continue;
             }
             // Nobody in this process follows the log for us.
             let log = match &mut log {

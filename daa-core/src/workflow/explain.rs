@@ -92,7 +92,11 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
             };
             format!("{task}: {what}{until}")
         }
-        RunEvent::Succeeded { task, output } => format!("{task}: done, yields {output}"),
+        RunEvent::Succeeded { task, output, cost, replayed } => {
+            let before = if *replayed { " before" } else { "" };
+            let cost = cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
+            format!("{task}: done{before}, yields {output}{cost}")
+        }
         RunEvent::Failed { task, error, again, effect } => {
             let next =
                 again.map_or_else(|| "not tried again".to_owned(), |at| format!("again at {}", moment(at)));

@@ -5,8 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::{Node, Path, Step, StepKind, Workflow};
+use crate::action::Context;
 use crate::digest::Digest;
-use crate::id::StepName;
+use crate::id::{ActionId, StepName};
 
 /// What references begin with when they lead to no step.
 pub(super) const RESERVED: [&str; 6] = ["input", "vars", "run", "item", "index", "last"];
@@ -29,13 +30,18 @@ pub(in crate::workflow) struct Compiled {
     pub(in crate::workflow) workflow: Workflow,
     pub(in crate::workflow) digest: Digest,
     pub(in crate::workflow) steps: Vec<CompiledStep>,
-    by_name: HashMap<StepName, StepIndex, BuildHasherDefault<Fnv>>,
+    pub(super) by_name: ByName,
+    /// Set for a plan: what it gives beside its steps.
+    pub(in crate::workflow) given: Option<Given>,
 }
+
+/// The places of steps by their names.
+pub(super) type ByName = HashMap<StepName, StepIndex, BuildHasherDefault<Fnv>>;
 
 /// FNV-1a. Every event of a run looks up its step, and the names of one definition are few and short: whoever writes one
 /// whose names collide slows down nobody else.
 #[derive(Clone, Debug)]
-struct Fnv(u64);
+pub(super) struct Fnv(u64);
 
 impl Default for Fnv {
     fn default() -> Self {
@@ -54,8 +60,25 @@ impl Hasher for Fnv {
     }
 }
 
-/// A step and its neighbours.
+/// What a plan gives that another definition leaves to its runs.
 #[derive(Clone, Debug)]
+pub(in crate::workflow) struct Given {
+    /// The names of the actions, by the order of the steps.
+    pub(in crate::workflow) actions: Vec<GivenId>,
+    /// What the rules are told beside each action.
+    pub(in crate::workflow) context: Context,
+}
+
+/// The name of an action that is not made of run and step.
+#[derive(Clone, Debug)]
+pub(in crate::workflow) struct GivenId {
+    pub(in crate::workflow) id: ActionId,
+    /// Others may ask for the action too: what they did is not undone.
+    pub(in crate::workflow) shared: bool,
+}
+
+/// A step and its neighbours.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::workflow) struct CompiledStep {
     /// How many steps must be settled before it; each counts once.
     pub(in crate::workflow) waits_for: u16,
@@ -70,6 +93,11 @@ impl Compiled {
 
     pub(in crate::workflow) fn step(&self, index: StepIndex) -> Option<&Step> {
         self.workflow.steps.get(index.get())
+    }
+
+    /// The name of the action of a step, where a plan gives one.
+    pub(in crate::workflow) fn given_id(&self, step: &str) -> Option<&GivenId> {
+        self.given.as_ref()?.actions.get(self.index(step)?.get())
     }
 
     /// Finds the dependencies. What they lead to must have been checked.
@@ -93,7 +121,7 @@ impl Compiled {
             }
         }
         let digest = workflow.digest();
-        Arc::new(Self { workflow, digest, steps, by_name })
+        Arc::new(Self { workflow, digest, steps, by_name, given: None })
     }
 }
 

@@ -9,13 +9,12 @@ use serde_json::Value;
 
 use super::failure::{FailureCause, StepError};
 use super::snapshot::Snapshot;
-use crate::action::ActionError;
+use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::event::{DecodeError, NewEvent, RecordedEvent};
 use crate::id::{
-    ActionId, AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName,
-    WorkflowName,
+    AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName, WorkflowName,
 };
 use crate::workflow::definition::Compiled;
 use crate::workflow::trace::TraceContext;
@@ -50,23 +49,6 @@ impl Task {
         Self { step, lane }
     }
 
-    /// The id of the action that does it: run and step, and so the same for every try.
-    pub(in crate::workflow) fn action_id(&self, run: &RunId) -> Result<ActionId, ActionError> {
-        id_of(self.within(run, ""))
-    }
-
-    /// The id of the action that undoes it.
-    pub(in crate::workflow) fn undo_id(&self, run: &RunId) -> Result<ActionId, ActionError> {
-        id_of(self.within(run, "/undo"))
-    }
-
-    fn within(&self, run: &RunId, end: &str) -> String {
-        match self.lane {
-            0 => [run.as_str(), "/", self.step.as_str(), end].concat(),
-            _ => format!("{run}/{self}{end}"),
-        }
-    }
-
     /// As it is shown.
     pub(in crate::workflow) fn text(&self) -> Cow<'_, str> {
         match self.lane {
@@ -79,10 +61,6 @@ impl Task {
     pub(in crate::workflow) fn child_id(&self, run: &RunId) -> Result<RunId, IdError> {
         RunId::new(format!("{run}/{self}"))
     }
-}
-
-fn id_of(text: String) -> Result<ActionId, ActionError> {
-    ActionId::new(&text).map_err(|_| ActionError::IdTooLong { len: text.len() })
 }
 
 /// `step`, or `step.lane` beyond the first lane.
@@ -107,7 +85,7 @@ impl Serialize for Task {
 
 impl<'de> Deserialize<'de> for Task {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         let (step, lane) = match text.rsplit_once('.') {
             Some((step, lane)) => (step, lane.parse().map_err(de::Error::custom)?),
             None => (&*text, 0),
@@ -124,6 +102,13 @@ pub struct Claim {
     pub worker: WorkerName,
     /// Which life of it, from 1: the fencing token of its lease.
     pub incarnation: u64,
+}
+
+impl Claim {
+    /// Whether it is of a later life of the same worker.
+    pub(in crate::workflow) fn replaces(&self, earlier: &Self) -> bool {
+        self.worker == earlier.worker && self.incarnation > earlier.incarnation
+    }
 }
 
 /// The run that waits for this one.
@@ -182,6 +167,21 @@ impl RunStarted {
             parent: Some(Parent { run: parent.run.clone(), task }),
             trace: None,
             attached: false,
+        }
+    }
+
+    /// The beginning of a run that whoever starts it performs.
+    pub(in crate::workflow) fn attached(run: RunId, actor: AgentId, definition: &Compiled) -> Self {
+        Self {
+            run,
+            workflow: definition.workflow.name.clone(),
+            definition: definition.digest,
+            actor,
+            input: Value::Null,
+            priority: 0,
+            parent: None,
+            trace: None,
+            attached: true,
         }
     }
 
@@ -291,6 +291,14 @@ pub enum RunOutcome {
     },
 }
 
+impl RunOutcome {
+    /// Whether every step is settled, and nothing was undone.
+    #[must_use]
+    pub const fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed { .. })
+    }
+}
+
 /// What happens to a run. All events of one run stand in its own stream, `workflow/ID`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -349,6 +357,12 @@ pub enum RunEvent {
         task: Task,
         /// What it yields.
         output: Value,
+        /// What it cost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<Money>,
+        /// It had taken effect before the run asked for it.
+        #[serde(default, skip_serializing_if = "is_default")]
+        replayed: bool,
     },
     /// A try failed.
     Failed {
@@ -520,7 +534,6 @@ macro_rules! kinds {
         impl RunEvent {
             /// The kind that events of this variant are stored under.
             fn kind(&self) -> EventKind {
-                #[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
                 mod kind {
                     use super::{EventKind, LazyLock};
                     $(#[expect(non_upper_case_globals, reason = "named after the variant")]
@@ -572,6 +585,11 @@ kinds! {
 }
 
 impl RunEvent {
+    /// A task that is no action is done.
+    pub(in crate::workflow) const fn done(task: Task, output: Value) -> Self {
+        Self::Succeeded { task, output, cost: None, replayed: false }
+    }
+
     /// Reads a recorded event; `None` when it is not about a run.
     ///
     /// # Errors

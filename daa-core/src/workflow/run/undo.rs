@@ -4,7 +4,7 @@ use super::event::{RunEvent, RunOutcome, Task};
 use super::failure::FailureCause;
 use super::snapshot::{LaneState, Phase, UndoState};
 use super::state::{Effect, Recorder, Run, Spot};
-use crate::action::{Action, Context};
+use crate::action::Action;
 use crate::clock::Timestamp;
 use crate::id::RunId;
 use crate::workflow::definition::{StepKind, Undo};
@@ -82,9 +82,9 @@ impl Run {
         let spot = self.spot(task)?;
         let (step, _) = self.step(spot.step)?;
         let Undo::Action { kind, with, max_cost, .. } = &step.undo else { return None };
-        let id = task.undo_id(self.id());
+        let id = self.undo_id(task);
         let actor = self.state.started.actor.clone();
-        let params = self.resolve(with, Some(spot));
+        let params = super::advance::or_empty(self.resolve(with, Some(spot)));
         let cost = max_cost.as_ref().map(|cost| self.resolve(cost, Some(spot)));
         Some(super::advance::action_of(id, kind.clone(), actor, params, cost))
     }
@@ -101,15 +101,6 @@ impl Run {
         match &self.state.phase {
             Phase::Ended(RunOutcome::RolledBack { left, .. }) if self.state.reopened => Some(left),
             _ => None,
-        }
-    }
-
-    /// What the rules are told beside the undoing of a task.
-    pub(in crate::workflow) fn undo_context(&self, task: &Task) -> Context {
-        let context = self.context(task);
-        match task.action_id(self.id()) {
-            Ok(id) => context.with("undo_of", id.as_str()),
-            Err(_) => context,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use daa_core::clock::Timestamp;
 use daa_core::fault::{Fault, Reaction};
 use daa_core::id::ScheduleId;
+use daa_core::workflow::MAX_RUN_ID;
 use daa_core::workflow::schedule::{
     CronSchedule, Every, MAX_CATCH_UP, MAX_SCHEDULE_ID_LEN, MissedRuns, Overlap, Recurrence, Schedule,
     ScheduleError,
