@@ -2,4 +2,5 @@
 
 mod approval;
 mod crash_and_resume;
+#[cfg(feature = "schedule")]
 mod nightly;
