@@ -443,15 +443,20 @@ impl Drive {
                 return self.again().await;
             }
             let now = self.parts.clock.now();
-            for (key, events) in &limits {
-                own.push(self.limits.write(key, events, now)?);
+            let mut places = Vec::new();
+            for (&key, events) in &limits {
+                let write = self.limits.write(key, events, now)?;
+                own.push(write.clone());
+                places.push((key, events, write));
             }
             if let Some(write) = self.answer_to_parent(out)? {
                 own.push(write);
             }
             match transaction.commit(own).await {
                 Ok(()) => {
-                    limits.iter().for_each(|(key, events)| self.limits.confirm(key, events, now));
+                    for (key, events, write) in &places {
+                        self.limits.confirm(key, write, events, now);
+                    }
                     return self.committed(out, starts).map(|()| Committed::Done);
                 }
                 Err(AppendError::Conflict { stream, .. }) => {

@@ -225,12 +225,16 @@ async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late)
     let Some(action) = action else { return unknown(task) };
     let settle =
         parts.gate.pursue(&action, &Context::new(), None, &parts.executors, true, Link::default()).await;
+    let failed = || {
+        let error = StepError::Executor(text.clone());
+        Verdict::Task(TaskResult::Failed { error, retryable: true, after: None })
+    };
     match settle {
         Ok(Pursued::Ended { ending, result: Err(_), flight }) => {
-            let error = StepError::Executor(text);
-            let result = Verdict::Task(TaskResult::Failed { error, retryable: true, after: None });
-            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, result) }
+            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, failed()) }
         }
+        // It had not come to the attempt.
+        Ok(Pursued::FailedBefore(_)) | Err(GateError::Unknown { .. }) => bare(task, failed()),
         settled => {
             let landed = landed(task, settled, Some(&action), false);
             match landed.result {

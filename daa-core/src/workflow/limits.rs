@@ -125,7 +125,7 @@ impl LimitBook {
 
     /// Whether something happened to a key since it was read.
     pub(super) fn is_stale(&self, key: &LimitKey) -> bool {
-        self.keys().get(key).is_some_and(|state| state.stale)
+        self.keys().get(key).is_none_or(|state| state.stale)
     }
 
     /// Gives a place back that was taken for an append that failed.
@@ -156,15 +156,20 @@ impl LimitBook {
     }
 
     /// Takes note that a write is durable.
-    pub(super) fn confirm(&self, key: &LimitKey, events: &[LimitEvent], now: Timestamp) {
-        let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
+    pub(super) fn confirm(&self, key: &LimitKey, write: &StreamWrite, events: &[LimitEvent], now: Timestamp) {
         let mut keys = self.keys();
         let Some(state) = keys.get_mut(key) else { return };
-        if takes {
-            state.version = Version::new(state.version.get() + events.len() as u64);
-        } else {
+        match write.expected {
+            ExpectedVersion::Exact(before) => {
+                let version = Version::new(before.get() + events.len() as u64);
+                if state.version >= version {
+                    // It was read meanwhile.
+                    return;
+                }
+                state.version = version;
+            }
             // Where the write landed is not known.
-            state.stale = true;
+            ExpectedVersion::Any => state.stale = true,
         }
         events.iter().for_each(|event| state.apply(event.clone(), now));
     }

@@ -182,7 +182,7 @@ impl Worker {
         if renews || self.active == 0 {
             // Whoever died meanwhile left runs behind; and nobody may wait for a limit that has room.
             self.look_at_all();
-            for run in self.index.all_waiters() {
+            for run in self.index.waiters(|key| self.limits.is_stale(key)) {
                 self.consider(&run);
             }
         }
