@@ -44,6 +44,8 @@ struct Key {
     stale: bool,
     /// How often it was read.
     reads: u64,
+    /// How often something happened to it: what was read while it did is not up to date.
+    changes: u64,
 }
 
 /// A place that was taken in the book, and is not durable yet.
@@ -65,6 +67,12 @@ impl Key {
             }
             LimitEvent::Released(holder) => drop(self.holders.remove(&holder)),
         }
+    }
+
+    /// It has to be read before a place is taken.
+    const fn outdated(&mut self) {
+        self.stale = true;
+        self.changes += 1;
     }
 
     fn took(&mut self, at: Timestamp) {
@@ -135,7 +143,7 @@ impl LimitBook {
                 state.holders.remove(&taken.holder);
             }
             // Which of the moments was this one's is not known any more.
-            state.stale = true;
+            state.outdated();
         }
     }
 
@@ -159,6 +167,7 @@ impl LimitBook {
     pub(super) fn confirm(&self, key: &LimitKey, write: &StreamWrite, events: &[LimitEvent], now: Timestamp) {
         let mut keys = self.keys();
         let Some(state) = keys.get_mut(key) else { return };
+        state.changes += 1;
         match write.expected {
             ExpectedVersion::Exact(before) => {
                 let version = Version::new(before.get() + events.len() as u64);
@@ -169,7 +178,7 @@ impl LimitBook {
                 state.version = version;
             }
             // Where the write landed is not known.
-            ExpectedVersion::Any => state.stale = true,
+            ExpectedVersion::Any => state.outdated(),
         }
         events.iter().for_each(|event| state.apply(event.clone(), now));
     }
@@ -177,6 +186,10 @@ impl LimitBook {
     /// Reads what happened to a key.
     pub(super) async fn read(&self, store: &dyn EventStore, key: &LimitKey) -> Result<(), WorkflowError> {
         let Ok(stream) = Self::stream(key) else { return Ok(()) };
+        let changes = {
+            let mut keys = self.keys();
+            keys.entry(key.clone()).or_insert_with(|| Key { stale: true, ..Key::default() }).changes
+        };
         let mut fresh = Key::default();
         loop {
             let page = store.read_stream(&stream, fresh.version, PageSize::default()).await?;
@@ -189,7 +202,11 @@ impl LimitBook {
             }
         }
         let mut keys = self.keys();
-        fresh.reads = keys.get(key).map_or(0, |before| before.reads) + 1;
+        if let Some(before) = keys.get(key) {
+            fresh.reads = before.reads + 1;
+            fresh.changes = before.changes;
+            fresh.stale = before.changes != changes;
+        }
         keys.insert(key.clone(), fresh);
         Ok(())
     }
@@ -203,7 +220,7 @@ impl LimitBook {
         if let Some(state) = self.keys().get_mut(&key)
             && state.version < event.version
         {
-            state.stale = true;
+            state.outdated();
         }
         Ok(freed.then_some(key))
     }
