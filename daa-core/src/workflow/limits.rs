@@ -36,16 +36,26 @@ pub(super) struct LimitBook {
 
 #[derive(Debug, Default)]
 struct Key {
+    /// What is durable, as far as it was read.
+    read: Places,
+    /// Places that were taken here, by appends that are not durable yet, and when.
+    pending: Vec<(String, Timestamp)>,
+    /// Whether it has to be read before a place is taken.
+    stale: bool,
+    /// How often something new was read: a place that is pending rests on one reading.
+    reads: u64,
+    /// How often something happened to it: what was read while it did is not up to date.
+    changes: u64,
+    /// How often a place was given back.
+    freed: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Places {
     version: Version,
     holders: HashSet<String>,
     /// When places were taken, the oldest first.
     taken: VecDeque<Timestamp>,
-    /// Whether others have written to it since it was read.
-    stale: bool,
-    /// How often it was read.
-    reads: u64,
-    /// How often something happened to it: what was read while it did is not up to date.
-    changes: u64,
 }
 
 /// A place that was taken in the book, and is not durable yet.
@@ -57,29 +67,47 @@ pub(super) struct Taken {
     reads: u64,
 }
 
-impl Key {
+impl Places {
     fn apply(&mut self, event: LimitEvent, at: Timestamp) {
         match event {
             LimitEvent::Acquired(holder) => {
                 if self.holders.insert(holder) {
-                    self.took(at);
+                    self.taken.push_back(at);
+                    if self.taken.len() > MAX_RATE {
+                        self.taken.pop_front();
+                    }
                 }
             }
             LimitEvent::Released(holder) => drop(self.holders.remove(&holder)),
         }
     }
+}
 
-    /// It has to be read before a place is taken.
+impl Key {
     const fn outdated(&mut self) {
         self.stale = true;
         self.changes += 1;
     }
 
-    fn took(&mut self, at: Timestamp) {
-        self.taken.push_back(at);
-        if self.taken.len() > MAX_RATE {
-            self.taken.pop_front();
+    fn is_held_by(&self, holder: &str) -> bool {
+        self.read.holders.contains(holder) || self.pending.iter().any(|(pending, _)| pending == holder)
+    }
+
+    /// Whether there is a place, and if not, when there may be one.
+    fn room(&mut self, limit: &Limit, now: Timestamp) -> Room {
+        let held = self.read.holders.len() + self.pending.len();
+        if limit.at_once.is_some_and(|most| held >= most.get() as usize) {
+            return Room::Full { until: None };
         }
+        let Some(rate) = limit.rate else { return Room::Granted };
+        while self.read.taken.front().is_some_and(|&at| at + rate.per <= now) {
+            self.read.taken.pop_front();
+        }
+        if self.read.taken.len() + self.pending.len() < rate.count.get() as usize {
+            return Room::Granted;
+        }
+        let oldest = self.read.taken.front().or(self.pending.first().map(|(_, at)| at));
+        Room::Full { until: oldest.map(|&at| at + rate.per) }
     }
 }
 
@@ -104,27 +132,18 @@ impl LimitBook {
     ) -> Option<Room> {
         let mut keys = self.keys();
         let state = keys.get_mut(key).filter(|state| !state.stale)?;
-        if state.holders.contains(holder) {
+        if state.is_held_by(holder) {
             return Some(Room::Granted);
         }
-        if limit.at_once.is_some_and(|most| state.holders.len() >= most.get() as usize) {
-            return Some(Room::Full { until: None });
+        let room = state.room(limit, now);
+        if room == Room::Granted {
+            state.pending.push((holder.to_owned(), now));
+            taken.push(Taken { key: key.clone(), holder: holder.to_owned(), reads: state.reads });
         }
-        if let Some(rate) = limit.rate {
-            while state.taken.front().is_some_and(|&at| at + rate.per <= now) {
-                state.taken.pop_front();
-            }
-            if state.taken.len() >= rate.count.get() as usize {
-                return Some(Room::Full { until: state.taken.front().map(|&at| at + rate.per) });
-            }
-        }
-        state.holders.insert(holder.to_owned());
-        state.took(now);
-        taken.push(Taken { key: key.clone(), holder: holder.to_owned(), reads: state.reads });
-        Some(Room::Granted)
+        Some(room)
     }
 
-    /// Whether there is still room for what was taken. A key that was read again since may have been filled by
+    /// Whether there is still room for what was taken. A key that something new was read of may have been filled by
     /// others; it has to be asked again.
     pub(super) fn stands(&self, taken: &[Taken]) -> bool {
         let keys = self.keys();
@@ -136,13 +155,16 @@ impl LimitBook {
         self.keys().get(key).is_none_or(|state| state.stale)
     }
 
+    /// How often a place under the key was given back, as far as the log was followed.
+    pub(super) fn freed(&self, key: &LimitKey) -> u64 {
+        self.keys().get(key).map_or(0, |state| state.freed)
+    }
+
     /// Gives a place back that was taken for an append that failed.
     pub(super) fn withdraw(&self, taken: &Taken) {
         if let Some(state) = self.keys().get_mut(&taken.key) {
-            if state.reads == taken.reads {
-                state.holders.remove(&taken.holder);
-            }
-            // Which of the moments was this one's is not known any more.
+            state.pending.retain(|(holder, _)| *holder != taken.holder);
+            // An append that was not confirmed may be durable all the same.
             state.outdated();
         }
     }
@@ -155,7 +177,7 @@ impl LimitBook {
         now: Timestamp,
     ) -> Result<StreamWrite, WorkflowError> {
         let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
-        let version = self.keys().get(key).map_or(Version::EMPTY, |state| state.version);
+        let version = self.keys().get(key).map_or(Version::EMPTY, |state| state.read.version);
         let expected = if takes { ExpectedVersion::Exact(version) } else { ExpectedVersion::Any };
         let new: Result<Vec<_>, DecodeError> =
             events.iter().map(|event| NewEvent::json(kind(), now, event)).collect();
@@ -167,30 +189,31 @@ impl LimitBook {
     pub(super) fn confirm(&self, key: &LimitKey, write: &StreamWrite, events: &[LimitEvent], now: Timestamp) {
         let mut keys = self.keys();
         let Some(state) = keys.get_mut(key) else { return };
-        state.changes += 1;
+        let acquired = |holder: &String| {
+            events.iter().any(|event| matches!(event, LimitEvent::Acquired(other) if other == holder))
+        };
+        state.pending.retain(|(holder, _)| !acquired(holder));
         match write.expected {
-            ExpectedVersion::Exact(before) => {
-                let version = Version::new(before.get() + events.len() as u64);
-                if state.version >= version {
-                    // It was read meanwhile.
-                    return;
-                }
-                state.version = version;
+            // It may have been read meanwhile.
+            ExpectedVersion::Exact(before) if state.read.version <= before => {
+                state.changes += 1;
+                state.read.version = Version::new(before.get() + events.len() as u64);
+                events.iter().for_each(|event| state.read.apply(event.clone(), now));
             }
+            ExpectedVersion::Exact(_) => {}
             // Where the write landed is not known.
             ExpectedVersion::Any => state.outdated(),
         }
-        events.iter().for_each(|event| state.apply(event.clone(), now));
     }
 
-    /// Reads what happened to a key.
+    /// Reads what happened to a key since it was read last.
     pub(super) async fn read(&self, store: &dyn EventStore, key: &LimitKey) -> Result<(), WorkflowError> {
         let Ok(stream) = Self::stream(key) else { return Ok(()) };
-        let changes = {
+        let (mut fresh, changes) = {
             let mut keys = self.keys();
-            keys.entry(key.clone()).or_insert_with(|| Key { stale: true, ..Key::default() }).changes
+            let state = keys.entry(key.clone()).or_insert_with(|| Key { stale: true, ..Key::default() });
+            (state.read.clone(), state.changes)
         };
-        let mut fresh = Key::default();
         loop {
             let page = store.read_stream(&stream, fresh.version, PageSize::default()).await?;
             let Some(last) = page.last() else { break };
@@ -202,12 +225,12 @@ impl LimitBook {
             }
         }
         let mut keys = self.keys();
-        if let Some(before) = keys.get(key) {
-            fresh.reads = before.reads + 1;
-            fresh.changes = before.changes;
-            fresh.stale = before.changes != changes;
+        let Some(state) = keys.get_mut(key) else { return Ok(()) };
+        if fresh.version > state.read.version {
+            state.read = fresh;
+            state.reads += 1;
         }
-        keys.insert(key.clone(), fresh);
+        state.stale = state.changes != changes;
         Ok(())
     }
 
@@ -217,10 +240,11 @@ impl LimitBook {
         let Some(key) = event.stream.as_str().strip_prefix(PREFIX) else { return Ok(None) };
         let Ok(key) = LimitKey::new(key) else { return Ok(None) };
         let freed = matches!(change, LimitEvent::Released(_));
-        if let Some(state) = self.keys().get_mut(&key)
-            && state.version < event.version
-        {
-            state.outdated();
+        if let Some(state) = self.keys().get_mut(&key) {
+            state.freed += u64::from(freed);
+            if state.read.version < event.version {
+                state.outdated();
+            }
         }
         Ok(freed.then_some(key))
     }

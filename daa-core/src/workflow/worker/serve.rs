@@ -45,7 +45,8 @@ struct Report {
     stop: Stop,
     version: Version,
     claim: Option<Claim>,
-    limits: Vec<LimitKey>,
+    /// The limits under which it waits for room, and how often places had been given back when there was none.
+    limits: Vec<(LimitKey, u64)>,
 }
 
 /// A worker at work.
@@ -320,7 +321,7 @@ impl Worker {
                         });
                         report.version = drive.run().version();
                         report.claim = drive.run().claim().cloned();
-                        report.limits = drive.run().limits_waited_for();
+                        report.limits = drive.waits_for();
                     }
                     Err(error) => report.stop = Stop::Failed(error),
                 }
@@ -351,7 +352,8 @@ impl Worker {
             }
             Stop::Parked { until } => {
                 // A place that was given back before the run was known to wait wakes nobody.
-                let freed = limits.iter().any(|key| self.limits.is_stale(key));
+                let freed = limits.iter().any(|(key, since)| self.limits.freed(key) > *since);
+                let limits = limits.into_iter().map(|(key, _)| key).collect();
                 if self.index.parked(&run, version, claim, until, limits) || freed {
                     self.consider(&run);
                 }
