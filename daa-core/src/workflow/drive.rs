@@ -101,6 +101,8 @@ pub(super) struct Drive {
     known: BTreeSet<Task>,
     /// Runs that cannot be started, and why.
     unstartable: BTreeMap<RunId, String>,
+    /// How often places had been given back when there was no room.
+    full: BTreeMap<LimitKey, u64>,
 }
 
 /// How an append went.
@@ -138,6 +140,7 @@ impl Drive {
             landed: Vec::new(),
             known: BTreeSet::new(),
             unstartable: BTreeMap::new(),
+            full: BTreeMap::new(),
         })
     }
 
@@ -159,6 +162,15 @@ impl Drive {
 
     pub(super) const fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// The limits under which the run waits for room, and how often places had been given back when it found none.
+    pub(super) fn waits_for(&self) -> Vec<(LimitKey, u64)> {
+        let since = |key: LimitKey| {
+            let freed = self.full.get(&key).copied().unwrap_or_default();
+            (key, freed)
+        };
+        self.run.limits_waited_for().into_iter().map(since).collect()
     }
 
     /// Performs the run until it ends, rests, or is lost. Dropped at any point, it leaves what a crash leaves.
@@ -290,7 +302,8 @@ impl Drive {
         }
         self.report(now, &mut out);
         loop {
-            let mut limits = Taking { book: &self.limits, taken, unread: Vec::new() };
+            let (book, full) = (&self.limits, &mut self.full);
+            let mut limits = Taking { book, taken, full, unread: Vec::new() };
             self.run.advance(now, &mut limits, &mut out);
             let unread = limits.unread;
             // What has just begun may be what cannot be started.
@@ -465,19 +478,19 @@ impl Drive {
                 return self.again().await;
             }
             let now = self.parts.clock.now();
-            let mut rests_on = Vec::with_capacity(limits.len());
-            for (key, events) in &limits {
-                let (write, version) = self.limits.write(key, events, now)?;
-                own.push(write);
-                rests_on.push(version);
+            let mut places = Vec::new();
+            for (&key, events) in &limits {
+                let write = self.limits.write(key, events, now)?;
+                own.push(write.clone());
+                places.push((key, events, write));
             }
             if let Some(write) = self.answer_to_parent(out)? {
                 own.push(write);
             }
             match transaction.commit(own).await {
                 Ok(()) => {
-                    for ((key, events), version) in limits.iter().zip(rests_on) {
-                        self.limits.confirm(key, events, version, now);
+                    for (key, events, write) in &places {
+                        self.limits.confirm(key, write, events, now);
                     }
                     return self.committed(out, starts).map(|()| Committed::Done);
                 }
@@ -786,6 +799,7 @@ fn approve_kind() -> ActionKind {
 struct Taking<'a> {
     book: &'a LimitBook,
     taken: &'a mut Vec<Taken>,
+    full: &'a mut BTreeMap<LimitKey, u64>,
     unread: Vec<LimitKey>,
 }
 
@@ -797,9 +811,14 @@ impl Limits for Taking<'_> {
         holder: &str,
         now: Timestamp,
     ) -> Room {
-        self.book.acquire(key, limit, holder, now, self.taken).unwrap_or_else(|| {
+        let freed = self.book.freed(key);
+        let room = self.book.acquire(key, limit, holder, now, self.taken).unwrap_or_else(|| {
             self.unread.push(key.clone());
             Room::Full { until: None }
-        })
+        });
+        if room != Room::Granted {
+            self.full.insert(key.clone(), freed);
+        }
+        room
     }
 }

@@ -272,12 +272,16 @@ async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late)
         Either::Left((settled, _)) => settled,
         Either::Right(_) => return unknown(task),
     };
+    let failed = || {
+        let error = StepError::Executor(text.clone());
+        Verdict::Task(TaskResult::Failed { error, retryable: true, after: None })
+    };
     match settled {
         Ok(Pursued::Ended { ending, result: Err(_), flight }) => {
-            let error = StepError::Executor(text);
-            let result = Verdict::Task(TaskResult::Failed { error, retryable: true, after: None });
-            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, result) }
+            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, failed()) }
         }
+        // It had not come to the attempt.
+        Ok(Pursued::FailedBefore(_)) | Err(GateError::Unknown { .. }) => bare(task, failed()),
         settled => {
             let landed = landed(task, settled, Some(&action), false);
             match landed.result {

@@ -36,14 +36,26 @@ pub(super) struct LimitBook {
 
 #[derive(Debug, Default)]
 struct Key {
+    /// What is durable, as far as it was read.
+    read: Places,
+    /// Places that were taken here, by appends that are not durable yet, and when.
+    pending: Vec<(String, Timestamp)>,
+    /// Whether it has to be read before a place is taken.
+    stale: bool,
+    /// How often something new was read: a place that is pending rests on one reading.
+    reads: u64,
+    /// How often something happened to it: what was read while it did is not up to date.
+    changes: u64,
+    /// How often a place was given back.
+    freed: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Places {
     version: Version,
     holders: HashSet<String>,
     /// When places were taken, the oldest first.
     taken: VecDeque<Timestamp>,
-    /// Whether others have written to it since it was read.
-    stale: bool,
-    /// How often something new was read.
-    reads: u64,
 }
 
 /// A place that was taken in the book, and is not durable yet.
@@ -51,28 +63,51 @@ struct Key {
 pub(super) struct Taken {
     key: LimitKey,
     holder: String,
-    at: Timestamp,
     /// The reading of the key that it rests on.
     reads: u64,
 }
 
-impl Key {
+impl Places {
     fn apply(&mut self, event: LimitEvent, at: Timestamp) {
         match event {
             LimitEvent::Acquired(holder) => {
                 if self.holders.insert(holder) {
-                    self.took(at);
+                    self.taken.push_back(at);
+                    if self.taken.len() > MAX_RATE {
+                        self.taken.pop_front();
+                    }
                 }
             }
             LimitEvent::Released(holder) => drop(self.holders.remove(&holder)),
         }
     }
+}
 
-    fn took(&mut self, at: Timestamp) {
-        self.taken.push_back(at);
-        if self.taken.len() > MAX_RATE {
-            self.taken.pop_front();
+impl Key {
+    const fn outdated(&mut self) {
+        self.stale = true;
+        self.changes += 1;
+    }
+
+    fn is_held_by(&self, holder: &str) -> bool {
+        self.read.holders.contains(holder) || self.pending.iter().any(|(pending, _)| pending == holder)
+    }
+
+    /// Whether there is a place, and if not, when there may be one.
+    fn room(&mut self, limit: &Limit, now: Timestamp) -> Room {
+        let held = self.read.holders.len() + self.pending.len();
+        if limit.at_once.is_some_and(|most| held >= most.get() as usize) {
+            return Room::Full { until: None };
         }
+        let Some(rate) = limit.rate else { return Room::Granted };
+        while self.read.taken.front().is_some_and(|&at| at + rate.per <= now) {
+            self.read.taken.pop_front();
+        }
+        if self.read.taken.len() + self.pending.len() < rate.count.get() as usize {
+            return Room::Granted;
+        }
+        let oldest = self.read.taken.front().or(self.pending.first().map(|(_, at)| at));
+        Room::Full { until: oldest.map(|&at| at + rate.per) }
     }
 }
 
@@ -97,27 +132,18 @@ impl LimitBook {
     ) -> Option<Room> {
         let mut keys = self.keys();
         let state = keys.get_mut(key).filter(|state| !state.stale)?;
-        if state.holders.contains(holder) {
+        if state.is_held_by(holder) {
             return Some(Room::Granted);
         }
-        if limit.at_once.is_some_and(|most| state.holders.len() >= most.get() as usize) {
-            return Some(Room::Full { until: None });
+        let room = state.room(limit, now);
+        if room == Room::Granted {
+            state.pending.push((holder.to_owned(), now));
+            taken.push(Taken { key: key.clone(), holder: holder.to_owned(), reads: state.reads });
         }
-        if let Some(rate) = limit.rate {
-            while state.taken.front().is_some_and(|&at| at + rate.per <= now) {
-                state.taken.pop_front();
-            }
-            if state.taken.len() >= rate.count.get() as usize {
-                return Some(Room::Full { until: state.taken.front().map(|&at| at + rate.per) });
-            }
-        }
-        state.holders.insert(holder.to_owned());
-        state.took(now);
-        taken.push(Taken { key: key.clone(), holder: holder.to_owned(), at: now, reads: state.reads });
-        Some(Room::Granted)
+        Some(room)
     }
 
-    /// Whether there is still room for what was taken. A key that was read again since may have been filled by
+    /// Whether there is still room for what was taken. A key that something new was read of may have been filled by
     /// others; it has to be asked again.
     pub(super) fn stands(&self, taken: &[Taken]) -> bool {
         let keys = self.keys();
@@ -126,72 +152,86 @@ impl LimitBook {
 
     /// Whether something happened to a key since it was read.
     pub(super) fn is_stale(&self, key: &LimitKey) -> bool {
-        self.keys().get(key).is_some_and(|state| state.stale)
+        self.keys().get(key).is_none_or(|state| state.stale)
+    }
+
+    /// How often a place under the key was given back, as far as the log was followed.
+    pub(super) fn freed(&self, key: &LimitKey) -> u64 {
+        self.keys().get(key).map_or(0, |state| state.freed)
     }
 
     /// Gives a place back that was taken for an append that failed.
     pub(super) fn withdraw(&self, taken: &Taken) {
-        if let Some(state) = self.keys().get_mut(&taken.key)
-            && state.holders.remove(&taken.holder)
-            && let Some(at) = state.taken.iter().rposition(|&at| at == taken.at)
-        {
-            state.taken.remove(at);
+        if let Some(state) = self.keys().get_mut(&taken.key) {
+            state.pending.retain(|(holder, _)| *holder != taken.holder);
+            // An append that was not confirmed may be durable all the same.
+            state.outdated();
         }
     }
 
-    /// The write that makes changes durable, and the version it rests on. A place is taken only if nobody else wrote to the key meanwhile.
+    /// The write that makes changes durable. A place is taken only if nobody else wrote to the key meanwhile.
     pub(super) fn write(
         &self,
         key: &LimitKey,
         events: &[LimitEvent],
         now: Timestamp,
-    ) -> Result<(StreamWrite, Version), WorkflowError> {
+    ) -> Result<StreamWrite, WorkflowError> {
         let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
-        let version = self.keys().get(key).map_or(Version::EMPTY, |state| state.version);
+        let version = self.keys().get(key).map_or(Version::EMPTY, |state| state.read.version);
         let expected = if takes { ExpectedVersion::Exact(version) } else { ExpectedVersion::Any };
         let new: Result<Vec<_>, DecodeError> =
             events.iter().map(|event| NewEvent::json(kind(), now, event)).collect();
         let stream = Self::stream(key).map_err(|_| WorkflowError::Contended { tries: 0 })?;
-        Ok((StreamWrite::new(stream, expected, new?), version))
+        Ok(StreamWrite::new(stream, expected, new?))
     }
 
-    /// Takes note that a write is durable that was made when the key stood at `version`.
-    pub(super) fn confirm(&self, key: &LimitKey, events: &[LimitEvent], version: Version, now: Timestamp) {
-        let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
+    /// Takes note that a write is durable.
+    pub(super) fn confirm(&self, key: &LimitKey, write: &StreamWrite, events: &[LimitEvent], now: Timestamp) {
         let mut keys = self.keys();
         let Some(state) = keys.get_mut(key) else { return };
-        if takes {
-            // Others may have read it meanwhile.
-            state.version = state.version.max(Version::new(version.get() + events.len() as u64));
-        } else {
+        let acquired = |holder: &String| {
+            events.iter().any(|event| matches!(event, LimitEvent::Acquired(other) if other == holder))
+        };
+        state.pending.retain(|(holder, _)| !acquired(holder));
+        match write.expected {
+            // It may have been read meanwhile.
+            ExpectedVersion::Exact(before) if state.read.version <= before => {
+                state.changes += 1;
+                state.read.version = Version::new(before.get() + events.len() as u64);
+                events.iter().for_each(|event| state.read.apply(event.clone(), now));
+            }
+            ExpectedVersion::Exact(_) => {}
             // Where the write landed is not known.
-            state.stale = true;
+            ExpectedVersion::Any => state.outdated(),
         }
-        events.iter().for_each(|event| state.apply(event.clone(), now));
     }
 
     /// Reads what happened to a key since it was read last.
     pub(super) async fn read(&self, store: &dyn EventStore, key: &LimitKey) -> Result<(), WorkflowError> {
         let Ok(stream) = Self::stream(key) else { return Ok(()) };
-        loop {
-            let known = self.keys().get(key).map_or(Version::EMPTY, |state| state.version);
-            let page = store.read_stream(&stream, known, PageSize::default()).await?;
+        let (mut fresh, changes) = {
             let mut keys = self.keys();
-            let state = keys.entry(key.clone()).or_default();
-            // What happens after this is followed, or met as a conflict.
-            state.stale = false;
-            if page.is_empty() {
-                return Ok(());
-            }
-            state.reads += 1;
-            let read_to = state.version;
-            for event in page.iter().filter(|event| event.version > read_to) {
-                state.version = event.version;
+            let state = keys.entry(key.clone()).or_insert_with(|| Key { stale: true, ..Key::default() });
+            (state.read.clone(), state.changes)
+        };
+        loop {
+            let page = store.read_stream(&stream, fresh.version, PageSize::default()).await?;
+            let Some(last) = page.last() else { break };
+            fresh.version = last.version;
+            for event in &page {
                 if let Some(change) = read(event)? {
-                    state.apply(change, event.at);
+                    fresh.apply(change, event.at);
                 }
             }
         }
+        let mut keys = self.keys();
+        let Some(state) = keys.get_mut(key) else { return Ok(()) };
+        if fresh.version > state.read.version {
+            state.read = fresh;
+            state.reads += 1;
+        }
+        state.stale = state.changes != changes;
+        Ok(())
     }
 
     /// Follows an event of the log; answers the key if a place was given back.
@@ -200,10 +240,11 @@ impl LimitBook {
         let Some(key) = event.stream.as_str().strip_prefix(PREFIX) else { return Ok(None) };
         let Ok(key) = LimitKey::new(key) else { return Ok(None) };
         let freed = matches!(change, LimitEvent::Released(_));
-        if let Some(state) = self.keys().get_mut(&key)
-            && state.version < event.version
-        {
-            state.stale = true;
+        if let Some(state) = self.keys().get_mut(&key) {
+            state.freed += u64::from(freed);
+            if state.read.version < event.version {
+                state.outdated();
+            }
         }
         Ok(freed.then_some(key))
     }

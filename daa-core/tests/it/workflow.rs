@@ -1,7 +1,10 @@
 //! Workflows from the outside.
 
 mod archive;
+mod behaviour;
+mod exhaustive;
 mod model;
+mod refusals;
 mod saga;
 mod schedules;
 mod service;

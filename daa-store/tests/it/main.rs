@@ -12,3 +12,4 @@ mod sharing;
 mod small_disk;
 mod sqlite_events;
 mod support;
+mod workflows;

@@ -318,10 +318,10 @@ impl Index {
         woken
     }
 
-    /// Every run that waits for a limit.
-    pub(super) fn all_waiters(&mut self) -> Vec<RunId> {
-        let waiters = std::mem::take(&mut self.waiters);
-        let mut runs: Vec<_> = waiters.into_values().flatten().collect();
+    /// The runs that wait for a limit to which something happened.
+    pub(super) fn waiters(&mut self, changed: impl Fn(&LimitKey) -> bool) -> Vec<RunId> {
+        let mut runs: Vec<_> =
+            self.waiters.extract_if(|key, _| changed(key)).flat_map(|(_, runs)| runs).collect();
         runs.sort_unstable();
         runs.into_iter().map(|(_, run)| run).collect()
     }

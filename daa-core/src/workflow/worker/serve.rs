@@ -52,7 +52,8 @@ struct Report {
     stop: Stop,
     version: Version,
     claim: Option<Claim>,
-    limits: Vec<LimitKey>,
+    /// The limits under which it waits for room, and how often places had been given back when there was none.
+    limits: Vec<(LimitKey, u64)>,
 }
 
 /// A worker at work.
@@ -212,7 +213,7 @@ impl Worker {
         if renews || self.active == 0 {
             // Whoever died meanwhile left runs behind; and nobody may wait for a limit that has room.
             self.look_at_all();
-            for run in self.index.all_waiters() {
+            for run in self.index.waiters(|key| self.limits.is_stale(key)) {
                 self.consider(&run);
             }
         }
@@ -420,7 +421,7 @@ impl Worker {
                         });
                         report.version = drive.run().version();
                         report.claim = drive.run().claim().cloned();
-                        report.limits = drive.run().limits_waited_for();
+                        report.limits = drive.waits_for();
                     }
                     Err(error) => report.stop = Stop::Failed(error),
                 }
@@ -452,7 +453,8 @@ impl Worker {
             }
             Stop::Parked { until } => {
                 // A place that was given back before the run was known to wait wakes nobody.
-                let freed = limits.iter().any(|key| self.limits.is_stale(key));
+                let freed = limits.iter().any(|(key, since)| self.limits.freed(key) > *since);
+                let limits = limits.into_iter().map(|(key, _)| key).collect();
                 if self.index.parked(&run, version, claim, until, limits) || freed {
                     self.consider(&run);
                 }

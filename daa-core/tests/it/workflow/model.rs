@@ -295,7 +295,7 @@ impl Game {
             Ok(()) => self.check(&office, &memory, &clock, &way, &histories, &ids, &events).await,
             failed => failed,
         };
-        result.map_err(|failure| format!("{failure}\n{}", tell(&histories, &outside)))
+        result.map_err(|failure| format!("{failure}\n{}", tell(&events, &histories, &outside)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that is known in the end")]
@@ -391,8 +391,18 @@ async fn histories(office: &WorkflowEngine, events: &[RecordedEvent]) -> BTreeMa
     histories
 }
 
-fn tell(histories: &BTreeMap<String, Vec<HistoryEntry>>, outside: &Outside) -> String {
+fn tell(
+    events: &[RecordedEvent],
+    histories: &BTreeMap<String, Vec<HistoryEntry>>,
+    outside: &Outside,
+) -> String {
     let mut text = String::new();
+    let others = |event: &&RecordedEvent| event.stream.as_str().starts_with("workflow-limit/");
+    let others: Vec<_> = events.iter().filter(others).collect();
+    for event in others.iter().rev().take(40).rev() {
+        let payload = String::from_utf8_lossy(&event.payload);
+        let _ = writeln!(text, "{} {} {} {payload}", event.position, event.stream, event.at.as_millis());
+    }
     for (run, history) in histories {
         for entry in history {
             let event = serde_json::to_string(&entry.event).unwrap();
