@@ -126,7 +126,6 @@ macro_rules! kinds {
             }
 
             fn event_kind(&self) -> EventKind {
-                #[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
                 mod kind {
                     use super::{EventKind, LazyLock};
                     $(#[expect(non_upper_case_globals, reason = "named after the variant")]

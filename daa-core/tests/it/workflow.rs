@@ -4,5 +4,6 @@ mod archive;
 mod saga;
 mod schedules;
 mod service;
+mod start_up;
 mod steps;
 mod world;

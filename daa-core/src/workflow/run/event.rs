@@ -107,7 +107,7 @@ impl Serialize for Task {
 
 impl<'de> Deserialize<'de> for Task {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         let (step, lane) = match text.rsplit_once('.') {
             Some((step, lane)) => (step, lane.parse().map_err(de::Error::custom)?),
             None => (&*text, 0),
@@ -520,7 +520,6 @@ macro_rules! kinds {
         impl RunEvent {
             /// The kind that events of this variant are stored under.
             fn kind(&self) -> EventKind {
-                #[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
                 mod kind {
                     use super::{EventKind, LazyLock};
                     $(#[expect(non_upper_case_globals, reason = "named after the variant")]
