@@ -6,15 +6,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 use serde_json::Value;
-use tokio::sync::watch;
 
 use super::error::WorkflowError;
 use super::load;
 use super::parts::Parts;
 use super::run::{Request, Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
-    Action, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError, Executor,
-    GateError, Link, Outcome, Pursued, Refusal,
+    Action, ActionState, Attempt, Beats, CallError, Context, Effect, Ending, Endorsement, ExecuteError,
+    Executor, GateError, Link, Outcome, Pursued, Refusal,
 };
 use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite, Version};
 use crate::failure_text::{error_text, panic_text};
@@ -59,7 +58,7 @@ pub(super) enum How {
 /// A task on its way.
 pub(super) struct Flight {
     pub(super) task: Task,
-    pub(super) beats: watch::Receiver<Option<Value>>,
+    pub(super) beats: Beats,
     pub(super) future: BoxFuture<'static, Landed>,
 }
 
@@ -72,7 +71,7 @@ pub(super) fn launch(parts: &Arc<Parts>, run: &Run, task: Task, how: How) -> Fli
         span.record("trace", tracing::field::display(trace));
     }
     let link = Link::new(run.progress(&task).cloned(), trace);
-    let beats = link.beats.subscribe();
+    let beats = link.beats.clone();
     let now = parts.clock.now();
     let (limit, silence) = (run.time_limit(&task, now), run.heartbeat(&task));
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
@@ -98,12 +97,11 @@ pub(super) fn launch(parts: &Arc<Parts>, run: &Run, task: Task, how: How) -> Fli
                     .boxed()
             }
         };
-        let mut listen = listen;
-        let landed = match timed(&parts, pursued, limit, silence, &mut listen).await {
+        let landed = match timed(&parts, pursued, limit, silence, &listen).await {
             Ok(pursued) => landed(own, pursued, action.as_ref(), !settle),
             Err(late) => find_out(&parts, own, action, late).await,
         };
-        let progress = listen.borrow().clone();
+        let progress = listen.latest();
         Landed { progress, ..landed }
     };
     Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
@@ -112,7 +110,7 @@ pub(super) fn launch(parts: &Arc<Parts>, run: &Run, task: Task, how: How) -> Fli
 /// Hands the undoing of a task to its executor.
 pub(super) fn launch_undo(parts: &Arc<Parts>, run: &Run, task: Task) -> Flight {
     let link = Link::new(None, run.trace_of(&task));
-    let beats = link.beats.subscribe();
+    let beats = link.beats.clone();
     let context = run.undo_context(&task);
     let (parts, own, id) = (parts.clone(), task.clone(), run.id().clone());
     let (said, child) = (run.undo_action(&task), run.child_to_undo(&task));
@@ -220,7 +218,7 @@ async fn timed<T>(
     future: BoxFuture<'_, T>,
     limit: Option<Duration>,
     silence: Option<Duration>,
-    beats: &mut watch::Receiver<Option<Value>>,
+    beats: &Beats,
 ) -> Result<T, Late> {
     if limit.is_none() && silence.is_none() {
         return Ok(future.await);
@@ -236,8 +234,9 @@ async fn timed<T>(
             (None, None) => return Ok(future.await),
         };
         let beat = async {
-            if silence.is_none() || beats.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            match silence {
+                Some(_) => beats.beaten().await,
+                None => std::future::pending().await,
             }
         };
         let beat = std::pin::pin!(beat);
