@@ -7,6 +7,7 @@
 
 mod audit;
 mod authorized;
+mod beats;
 mod ending;
 mod error;
 mod executor;
@@ -19,6 +20,7 @@ mod transaction;
 mod treasury;
 
 pub(crate) use authorized::Link;
+pub(crate) use beats::{Beats, Seen};
 pub(crate) use ending::{CallError, Ending};
 pub(crate) use in_flight::FlightGuard;
 pub(crate) use transaction::{Attempt, Opening, Pursued, Pursuit};

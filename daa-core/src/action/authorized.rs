@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::watch;
 
+use super::beats::Beats;
 use super::executor::ExecuteError;
 use super::journal::ActionStatus;
 use super::request::{Action, check_value};
@@ -34,14 +34,14 @@ pub struct Authorized {
 /// The way from an executor back to whoever watches over it.
 #[derive(Clone, Default)]
 pub(crate) struct Link {
-    pub(crate) beats: watch::Sender<Option<Value>>,
+    pub(crate) beats: Beats,
     pub(crate) progress: Option<Value>,
     pub(crate) trace: Option<TraceContext>,
 }
 
 impl Link {
     pub(crate) fn new(progress: Option<Value>, trace: Option<TraceContext>) -> Self {
-        Self { beats: watch::Sender::new(None), progress, trace }
+        Self { beats: Beats::default(), progress, trace }
     }
 }
 
@@ -122,7 +122,7 @@ impl Authorized {
         let details = details.into();
         check_value("details", &details).map_err(ExecuteError::rejected)?;
         if let Some(link) = &self.link {
-            link.beats.send_replace(Some(details));
+            link.beats.beat(details);
         }
         Ok(())
     }

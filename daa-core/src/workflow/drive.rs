@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::definition::Compiled;
 use super::error::WorkflowError;
@@ -23,7 +23,7 @@ use super::run::{
     ChildResult, Claim, Effect, Limits, Recorder, Room, Run, RunEvent, RunOutcome, RunStarted, StepError,
     Task, TaskResult, stream_of,
 };
-use crate::action::{Action, Context, Endorsement, GateError, Opening};
+use crate::action::{Action, Beats, Context, Endorsement, GateError, Opening, Seen};
 use crate::clock::Timestamp;
 use crate::event::{AppendError, ExpectedVersion, NewEvent, StreamWrite, Version};
 use crate::id::{ActionId, ActionKind, LimitKey, RunId, StreamId};
@@ -93,7 +93,7 @@ pub(super) struct Drive {
     limits: Arc<LimitBook>,
     nudged: Arc<Notify>,
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
-    beats: Vec<(Task, watch::Receiver<Option<Value>>)>,
+    beats: Vec<(Task, Beats, Seen)>,
     landed: Vec<Landed>,
     /// What an earlier performer left with an executor.
     left: Vec<Effect>,
@@ -197,7 +197,7 @@ impl Drive {
 
     /// Waits until there is something to decide.
     async fn wait(&mut self) -> Result<(), Stop> {
-        let reports = self.beats.iter().any(|(task, _)| self.run.heartbeat(task).is_some());
+        let reports = self.beats.iter().any(|(task, ..)| self.run.heartbeat(task).is_some());
         let wake = self.run.wake();
         let tick = reports.then(|| self.parts.clock.now() + PROGRESS);
         let wake = [wake, tick].into_iter().flatten().min();
@@ -226,7 +226,7 @@ impl Drive {
                     self.landed.push(landed);
                 }
                 for landed in &self.landed {
-                    self.beats.retain(|(task, _)| *task != landed.task);
+                    self.beats.retain(|(task, ..)| *task != landed.task);
                 }
                 Ok(())
             }
@@ -363,9 +363,8 @@ impl Drive {
     /// Keeps what the executors on their way reported since it was kept last.
     fn report(&mut self, now: Timestamp, out: &mut Recorder) {
         let mut news = Vec::new();
-        for (task, beats) in &mut self.beats {
-            if beats.has_changed().unwrap_or(false)
-                && let Some(details) = beats.borrow_and_update().clone()
+        for (task, beats, seen) in &mut self.beats {
+            if let Some(details) = beats.news(seen)
                 && self.run.heartbeat(task).is_some()
             {
                 news.push((task.clone(), details));
@@ -618,7 +617,7 @@ impl Drive {
     fn begin(&mut self, flight: Flight) {
         self.parts.counters.steps_begun.one();
         self.flights.push(flight.future);
-        self.beats.push((flight.task, flight.beats));
+        self.beats.push((flight.task, flight.beats, Seen::default()));
     }
 
     /// How a task that has just begun is performed.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 use serde_json::Value;
-use tokio::sync::watch;
 
 use super::error::WorkflowError;
 use super::leased::Leased;
@@ -14,8 +13,8 @@ use super::load;
 use super::parts::Parts;
 use super::run::{Request, Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
-    Action, ActionError, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError,
-    Executor, GateError, Link, Pursued, Pursuit, Refusal,
+    Action, ActionError, ActionState, Attempt, Beats, CallError, Context, Effect, Ending, Endorsement,
+    ExecuteError, Executor, GateError, Link, Pursued, Pursuit, Refusal,
 };
 use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite, Version};
 use crate::failure_text::{error_text, panic_text};
@@ -62,7 +61,7 @@ pub(super) enum How {
 /// A task on its way.
 pub(super) struct Flight {
     pub(super) task: Task,
-    pub(super) beats: watch::Receiver<Option<Value>>,
+    pub(super) beats: Beats,
     pub(super) future: BoxFuture<'static, Landed>,
 }
 
@@ -75,7 +74,7 @@ pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, 
         span.record("trace", tracing::field::display(trace));
     }
     let link = Link::new(run.progress(&task).cloned(), trace);
-    let beats = link.beats.subscribe();
+    let beats = link.beats.clone();
     let now = parts.clock.now();
     let (limit, silence, pursuit) = (run.time_limit(&task, now), run.heartbeat(&task), run.pursuit());
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
@@ -105,15 +104,14 @@ pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, 
                     .boxed()
             }
         };
-        let mut listen = listen;
-        let landed = match timed(&parts, pursued, limit, silence, &mut listen).await {
+        let landed = match timed(&parts, pursued, limit, silence, &listen).await {
             Ok(pursued) => landed(own, pursued, action.as_ref(), !settle),
             Err(late) => find_out(&parts, own, action, late).await,
         };
         if leased.has_lapsed() {
             return bare(landed.task, Verdict::Fenced);
         }
-        let progress = listen.borrow().clone();
+        let progress = listen.latest();
         Landed { progress, ..landed }
     };
     Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
@@ -122,11 +120,11 @@ pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, 
 /// Hands the undoing of a task to its executor.
 pub(super) fn launch_undo(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task) -> Flight {
     let link = Link::new(None, run.trace_of(&task));
-    let beats = link.beats.subscribe();
+    let beats = link.beats.clone();
     let (context, pursuit) = (run.undo_context(&task), run.pursuit());
     let limit = run.definition_of(&task).and_then(|step| step.try_timeout);
     let ids = (run.action_id(&task), run.undo_id(&task));
-    let (parts, own, mut listen) = (parts.clone(), task.clone(), beats.clone());
+    let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
     let (said, child) = (run.undo_action(&task), run.child_to_undo(&task));
     let (id, actor) = (run.id().clone(), run.started().actor.clone());
     let span = tracing::info_span!("workflow.undo", run = %id, task = %task);
@@ -154,7 +152,7 @@ pub(super) fn launch_undo(parts: &Arc<Parts>, leased: Leased, run: &Run, task: T
             Err(error) => return undo(UndoResult::Failed { error, retryable: false }),
         };
         let pursued = parts.gate.pursue(&action, &context, None, &leased, pursuit, link).boxed();
-        match timed(&parts, pursued, limit, None, &mut listen).await {
+        match timed(&parts, pursued, limit, None, &listen).await {
             _ if leased.has_lapsed() => Landed { result: Verdict::Fenced, ..undo(UndoResult::Impossible) },
             Ok(Ok(pursued)) => undone(landed(own, Ok(pursued), None, true)),
             Ok(Err(error)) => Landed { result: undo_error(error), ..undo(UndoResult::Impossible) },
@@ -228,7 +226,7 @@ async fn timed<T>(
     future: BoxFuture<'_, T>,
     limit: Option<Duration>,
     silence: Option<Duration>,
-    beats: &mut watch::Receiver<Option<Value>>,
+    beats: &Beats,
 ) -> Result<T, Late> {
     if limit.is_none() && silence.is_none() {
         return Ok(future.await);
@@ -244,8 +242,9 @@ async fn timed<T>(
             (None, None) => return Ok(future.await),
         };
         let beat = async {
-            if silence.is_none() || beats.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            match silence {
+                Some(_) => beats.beaten().await,
+                None => std::future::pending().await,
             }
         };
         let beat = std::pin::pin!(beat);

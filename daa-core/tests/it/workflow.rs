@@ -8,6 +8,7 @@ mod refusals;
 mod saga;
 mod schedules;
 mod service;
+mod start_up;
 mod steps;
 mod stores;
 mod traps;

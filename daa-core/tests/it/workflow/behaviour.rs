@@ -11,9 +11,8 @@ use daa_core::event::{EventStore, MemoryEventStore, Version};
 use daa_core::id::RunId;
 use daa_core::workflow::testing::{CrashStore, Script, World};
 use daa_core::workflow::{
-    Condition, FailureCause, Limit, Rate, Refused, Retry, RunEvent, RunOutcome, RunState, Start, Step,
-    StepError, StepStatus, Template, Type, Undo, Variable, WorkerOptions, Workflow, WorkflowEngine,
-    WorkflowError,
+    FailureCause, Limit, Rate, Refused, Retry, RunEvent, RunOutcome, RunState, Start, Step, StepError,
+    StepStatus, Template, Type, Undo, Variable, WorkerOptions, Workflow, WorkflowEngine, WorkflowError,
 };
 use serde_json::{Value, json};
 

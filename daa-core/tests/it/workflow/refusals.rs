@@ -295,10 +295,13 @@ async fn a_run_that_has_ended_takes_nothing() {
     waiting.ends().await;
 }
 
+/// Whether an error is the one that was expected.
+type Judge = fn(&StepError) -> bool;
+
 #[tokio::test(start_paused = true)]
 async fn an_output_that_is_of_no_use_is_undone() {
     let large = json!("x".repeat(MAX_PARAMS));
-    let cases: [(Value, fn(&StepError) -> bool); 2] = [
+    let cases: [(Value, Judge); 2] = [
         (
             json!("text"),
             |error| matches!(error, StepError::Mismatch(text) if text.contains("expected integer")),
