@@ -12,7 +12,10 @@ pub use daa_core::amount::{Amount, Currency, Money};
 pub use daa_core::clock::{Clock, SystemClock, Timestamp};
 pub use daa_core::event::{EventStore, MemoryEventStore};
 pub use daa_core::fault::{Fault, Reaction, Retry};
-pub use daa_core::id::{AccountId, ActionKind, AgentId};
+pub use daa_core::id::{AccountId, ActionKind, AgentId, RunId};
+pub use daa_core::workflow::{
+    Answer, Condition, RunOutcome, Start, Step, Workflow, WorkflowEngine, WorkerOptions,
+};
 #[cfg(feature = "economy")]
 pub use daa_economy::{Account, AccountKind, AgentTreasury, Budget, Ledger, Period, Transfer, Window};
 #[cfg(feature = "rules")]

@@ -49,9 +49,7 @@ impl Terminal<'_> {
     async fn reason(&self, run: &RunId, refused: &Refused) -> Result<String, WorkflowError> {
         let again = self.args.command_line("--list");
         Ok(match refused {
-            Refused::NotEntitled { by } => {
-                format!("{by} may not answer this: it takes somebody else whom the rules permit")
-            }
+            Refused::NotEntitled { by, reason, .. } => format!("{by} may not answer this: {reason}"),
             Refused::Answered { by } => format!("{by} has answered it already, and once is enough"),
             Refused::Expired => "it has expired; ask again".to_owned(),
             Refused::RulesChanged { .. } => {

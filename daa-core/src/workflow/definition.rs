@@ -32,7 +32,7 @@ use crate::digest::Digest;
 use crate::id::{ActionKind, IdError, StepName, WorkflowName};
 
 pub use compatible::Incompatible;
-pub(super) use compiled::{Compiled, StepIndex};
+pub(super) use compiled::{Compiled, StepIndex, dependencies};
 pub use condition::Condition;
 pub(super) use graph::Graph;
 pub use place::Place;

@@ -782,6 +782,7 @@ pub(super) fn approval_action(run: &Run, task: &Task, subject: &Value) -> Result
                 "run": run.id().as_str(),
                 "workflow": run.started().workflow.as_str(),
                 "step": task.to_string(),
+                "asked_by": run.started().actor.as_str(),
                 "subject": subject,
             }))
         })

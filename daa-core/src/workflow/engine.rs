@@ -21,7 +21,7 @@ use super::parts::Parts;
 use super::run::{Answer, MAX_RUN_ID, Refused, Request, Run, RunEvent, RunOutcome, RunStarted, RunView};
 use super::trace::TraceContext;
 use super::worker::{Endings, Worker, WorkerOptions};
-use crate::action::{Context, Decision, Executors, Gate};
+use crate::action::{Context, Decision, Executors, Gate, Verdict};
 use crate::artifact::Artifacts;
 use crate::clock::{Clock, Timestamp};
 use crate::digest::Digest;
@@ -33,6 +33,9 @@ use crate::shutdown::Shutdown;
 
 /// How often a request is tried again when the run moved on meanwhile.
 const MAX_CONFLICTS: u32 = 64;
+
+/// What the ids of the runs begin with in which agents perform their plans.
+const PLANS: &str = "agent/";
 
 /// What is to be started.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,8 +199,8 @@ impl WorkflowEngine {
     /// is, whatever became of it.
     ///
     /// # Errors
-    /// [`WorkflowError`]: an unknown workflow, an input that does not match, an id that was used for something else,
-    /// or a store that is not available. Nothing is started then.
+    /// [`WorkflowError`]: an unknown workflow, an input that does not match, an id that was used for something else or
+    /// begins with `agent/`, or a store that is not available. Nothing is started then.
     ///
     /// # Cancel safety
     /// A dropped call may have started the run; repeat it.
@@ -214,6 +217,9 @@ impl WorkflowEngine {
         if run.as_str().len() > MAX_RUN_ID {
             let source = IdError::TooLong { len: run.as_str().len() };
             return Err(WorkflowError::Id { run, source });
+        }
+        if run.as_str().starts_with(PLANS) {
+            return Err(WorkflowError::ReservedRun { run });
         }
         let stream = load::stream(&run)?;
         let started = RunStarted {
@@ -312,26 +318,29 @@ impl WorkflowEngine {
 
     /// Asks the rules whether somebody may answer a request: an action of kind `workflow.approve`, in their name.
     fn may_answer(&self, run: &Run, answer: &Answer) -> Result<Digest, Refused> {
-        let refused = || Refused::NotEntitled { by: answer.by.clone() };
+        let refused = |reason: String, rules| Refused::NotEntitled { by: answer.by.clone(), reason, rules };
         let subject = match run.subject(&answer.task) {
             Some((subject, _)) => subject,
             None => match run.action(&answer.task) {
                 Some(Ok(action)) => serde_json::to_value(&action).unwrap_or_default(),
-                _ => return Err(refused()),
+                _ => return Err(Refused::NotAsked { task: answer.task.clone() }),
             },
         };
-        let action = approval_action(run, &answer.task, &subject).map_err(|_| refused())?;
+        let action = approval_action(run, &answer.task, &subject)
+            .map_err(|error| refused(error.to_string(), Vec::new()))?;
         let id = action.id().clone();
-        let action = action.renamed(id, answer.by.clone()).map_err(|_| refused())?;
+        let action =
+            action.renamed(id, answer.by.clone()).map_err(|error| refused(error.to_string(), Vec::new()))?;
         let context: Context = run.context(&answer.task);
-        let verdict = self.parts.gate.verdict(&action, &context);
+        let Verdict { decision, ruleset, rules } = self.parts.gate.verdict(&action, &context);
         // Rules that changed are told first: whoever asked under the old ones has to ask again.
         match run.asked_under(&answer.task) {
-            Some(asked) if asked != verdict.ruleset => {
-                Err(Refused::RulesChanged { asked, current: verdict.ruleset })
-            }
-            _ if verdict.decision == Decision::Permit => Ok(verdict.ruleset),
-            _ => Err(refused()),
+            Some(asked) if asked != ruleset => return Err(Refused::RulesChanged { asked, current: ruleset }),
+            _ => {}
+        }
+        match decision {
+            Decision::Permit => Ok(ruleset),
+            Decision::Deny { reason } | Decision::Escalate { reason } => Err(refused(reason, rules)),
         }
     }
 

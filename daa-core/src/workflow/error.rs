@@ -37,6 +37,12 @@ pub enum WorkflowError {
         /// The id.
         run: RunId,
     },
+    /// The id is one of those that agents use for their plans.
+    #[error("run ids that begin with agent/ are those of agents' plans, such as {run}")]
+    ReservedRun {
+        /// The id.
+        run: RunId,
+    },
     /// The input is not what the workflow takes.
     #[error("the input does not match")]
     Input(#[source] Mismatch),
@@ -138,6 +144,7 @@ impl Reaction for WorkflowError {
             Self::Input(_) | Self::InputTooLarge { .. } | Self::Id { .. } | Self::Replaced { .. } => {
                 Fault::Caller
             }
+            Self::ReservedRun { .. } => Fault::Caller,
             Self::Name { .. } | Self::UnknownSchedule { .. } | Self::Open { .. } | Self::NoArchive => {
                 Fault::Caller
             }
@@ -164,6 +171,7 @@ impl Reaction for WorkflowError {
             Self::Name { .. } | Self::UnknownSchedule { .. } | Self::Open { .. } | Self::NoArchive => {
                 Retry::Never
             }
+            Self::ReservedRun { .. } => Retry::Never,
             Self::Artifact(error) => error.retry(),
             Self::Contended { .. } => Retry::Later,
             Self::Refused(error) => error.retry(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::archive::HistoryEntry;
+use super::definition::dependencies;
 use super::run::{ChildResult, RunEvent, RunOutcome, RunView, StepStatus, Undone, Wait};
 use super::{Condition, StepMark, Workflow};
 use crate::clock::Timestamp;
@@ -66,12 +67,14 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
         RunEvent::Queued { key, .. } => format!("waits for room under the limit {key}"),
         RunEvent::Opened { step, lanes } => format!("{step}: {lanes} items"),
         RunEvent::Began { task, attempt, held, .. } => {
-            let after = workflow.step(&task.step).map(|step| step.after.as_slice()).unwrap_or_default();
-            let after: Vec<_> = after.iter().map(ToString::to_string).collect();
-            let why = if after.is_empty() || *attempt > 1 {
-                String::new()
-            } else {
-                format!(", because {} is settled", after.join(" and "))
+            let mut after = workflow.step(&task.step).map(dependencies).unwrap_or_default();
+            after.sort_unstable();
+            after.dedup();
+            let why = match after.as_slice() {
+                [] => String::new(),
+                _ if *attempt > 1 => String::new(),
+                [one] => format!(", because {one} is settled"),
+                several => format!(", because {} are settled", several.join(" and ")),
             };
             let held = held.as_ref().map(|key| format!(", under the limit {key}")).unwrap_or_default();
             format!("{task}: begins, try {attempt}{why}{held}")

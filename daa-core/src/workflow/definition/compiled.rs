@@ -126,7 +126,7 @@ impl Compiled {
 }
 
 /// The names that a step depends on: those in `after`, and the roots of its references that are not its own.
-pub(super) fn dependencies(step: &Step) -> Vec<String> {
+pub(in crate::workflow) fn dependencies(step: &Step) -> Vec<String> {
     let mut names: Vec<String> = step.after.iter().map(ToString::to_string).collect();
     references(step, &mut |path| {
         if !RESERVED.contains(&path.root.as_str()) {

@@ -9,7 +9,7 @@ use super::state::Run;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::fault::{Fault, Reaction, Retry};
-use crate::id::{AgentId, SignalName};
+use crate::id::{AgentId, RuleId, SignalName};
 use crate::workflow::definition::{Mismatch, StepKind};
 
 /// The longest key of a signal, in bytes.
@@ -166,10 +166,14 @@ pub enum Refused {
     #[error("the request for approval has expired")]
     Expired,
     /// Somebody else has to answer.
-    #[error("{by} may not answer this request")]
+    #[error("{by} may not answer this request: {reason}")]
     NotEntitled {
         /// Who wanted to.
         by: AgentId,
+        /// Why not: what the rules say, or that the request names others.
+        reason: String,
+        /// The rules that matched.
+        rules: Vec<RuleId>,
     },
     /// It has not completed: cancel it instead.
     #[error("the run has not completed")]
@@ -285,7 +289,8 @@ impl Run {
             return Err(Refused::RulesChanged { asked: request.ruleset, current });
         }
         if !request.by.is_empty() && !request.by.contains(&by) {
-            return Err(Refused::NotEntitled { by });
+            let reason = "the request names others".to_owned();
+            return Err(Refused::NotEntitled { by, reason, rules: Vec::new() });
         }
         let approval = Approval {
             number: request.number,

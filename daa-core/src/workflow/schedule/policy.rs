@@ -21,7 +21,8 @@ pub enum MissedRuns {
     },
     /// Only the latest starts, however late it is.
     RunOnce,
-    /// The latest `at_most` start, in order, however late they are.
+    /// The latest `at_most` start, in order, however late they are. With [`Overlap::Skip`], which is the default, only
+    /// the first of them does, because it is open when the others are looked at: choose [`Overlap::Allow`] with it.
     RunAll {
         /// No more than [`MAX_CATCH_UP`].
         at_most: NonZeroU32,

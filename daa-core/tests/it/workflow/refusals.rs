@@ -134,9 +134,10 @@ async fn a_request_for_approval_is_answered_once_by_whoever_may_and_about_what_i
     let refused = waiting.refused(answer("alice", other)).await;
     assert_eq!(refused, Refused::Changed { asked: asked.subject, answered: other });
     let refused = waiting.refused(answer("bob", asked.subject)).await;
-    assert_eq!(refused, Refused::NotEntitled { by: "bob".parse().unwrap() }, "not on the list");
+    let entitled = |refused: &Refused, who: &str, why: &str| matches!(refused, Refused::NotEntitled { by, reason, .. } if by.as_str() == who && reason == why);
+    assert!(entitled(&refused, "bob", "the request names others"), "{refused:?}");
     let refused = waiting.refused(answer("mallory", asked.subject)).await;
-    assert_eq!(refused, Refused::NotEntitled { by: "mallory".parse().unwrap() }, "not by the rules");
+    assert!(entitled(&refused, "mallory", "not you"), "{refused:?}");
     let none = Request::Answer(Answer::approve(task("pay"), asked.subject, alice()));
     assert_eq!(waiting.refused(none).await, Refused::NotAsked { task: task("pay") });
     let none = Request::Answer(Answer::approve(task("nowhere"), asked.subject, alice()));
@@ -364,7 +365,7 @@ async fn an_action_that_the_rules_escalate_waits_for_approval_of_exactly_this_ac
     assert_eq!(asked.reason, "ask somebody");
     let mallory = Answer::approve(task("one"), asked.subject, "mallory".parse().unwrap());
     let refused = waiting.refused(Request::Answer(mallory)).await;
-    assert_eq!(refused, Refused::NotEntitled { by: "mallory".parse().unwrap() });
+    assert!(matches!(refused, Refused::NotEntitled { reason, .. } if reason == "not you"));
     assert_eq!(waiting.bench.outside.calls("run-1/one"), 0);
     let answer = Answer::approve(task("one"), asked.subject, alice());
     waiting.bench.engine.answer(&waiting.run, answer).await.unwrap();
