@@ -191,7 +191,7 @@ impl Terminal<'_> {
                 println!("  ✗ turned down by {}: {}", approval.by, approval.comment)
             }
             RunEvent::AskedAgain { .. } => println!("  … the rules have changed: asked again"),
-            RunEvent::Succeeded { task, output } if task.step.as_str() == "pay" => {
+            RunEvent::Succeeded { task, output, .. } if task.step.as_str() == "pay" => {
                 println!("  ✓ paid: {output}")
             }
             RunEvent::Ended(RunOutcome::RolledBack { cause, .. }) => println!("\nnot paid: {cause}"),

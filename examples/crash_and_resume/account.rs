@@ -105,7 +105,7 @@ fn words(event: &RunEvent) -> Option<String> {
     Some(match event {
         RunEvent::Started(started) => line("›", "", format_args!("started: {}", order(&started.input))),
         RunEvent::Began { task, attempt, .. } => line("›", task, paint(DIM, format!("try {attempt}"))),
-        RunEvent::Succeeded { task, output } => {
+        RunEvent::Succeeded { task, output, .. } => {
             let id = output["id"].as_str().unwrap_or_default();
             line("✓", task, format!("{}: {id}", shop::done(&task.step)))
         }
