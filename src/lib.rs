@@ -13,6 +13,7 @@
 //! | `store` | SQLite, artefacts on disk | `daa-store` as `daa::store` |
 //! | `rules` | rulesets in TOML and YAML with CEL conditions | `daa-rules` as `daa::rules` |
 //! | `economy` | ledger, budgets, stakes, rewards | `daa-economy` as `daa::economy` |
+//! | `schedule` | workflows that start by themselves, by cron patterns in a time zone | [`core`] |
 //! | `compute` | training, and `daa::swarm`, which brings rules and economy along | `daa-compute` as `daa::compute` |
 //!
 //! All are on by default. Begin with `examples/hello_agent.rs`; then run `cargo run --release --example swarm`.
@@ -44,3 +45,9 @@ pub use daa_store as store;
 pub mod prelude;
 #[cfg(feature = "compute")]
 pub mod swarm;
+
+/// What the README shows compiles and runs.
+#[cfg(all(doctest, feature = "rules", feature = "economy"))]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;

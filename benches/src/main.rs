@@ -2,10 +2,12 @@
 
 mod agent_loop;
 mod event_store;
+mod heap;
 mod ledger;
 mod line;
 mod rules;
 mod training;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -19,17 +21,22 @@ usage: daa-benches NAME [--json]
   ledger       durable transfers in batches
   rules        decisions of a ruleset
   training     a local step, beside PyTorch where python3 has it (DAA_PYTHON names another python)
+  workflow     steps of workflows, beside durare; replay; parked runs
   all          all of them
 ";
 
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
+
 type Bench = (&'static str, fn() -> Vec<Line>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("loop", agent_loop::run),
     ("event_store", event_store::run),
     ("ledger", ledger::run),
     ("rules", rules::run),
     ("training", training::run),
+    ("workflow", workflow::run),
 ];
 
 fn main() -> ExitCode {

@@ -21,7 +21,7 @@ mod treasury;
 pub(crate) use authorized::Link;
 pub(crate) use ending::{CallError, Ending};
 pub(crate) use in_flight::FlightGuard;
-pub(crate) use transaction::{Attempt, Opening, Pursued};
+pub(crate) use transaction::{Attempt, Opening, Pursued, Pursuit};
 
 pub use audit::{Finding, JournalAudit, JournalSummary, Violation};
 pub use authorized::{Authorized, Permit};
@@ -30,5 +30,6 @@ pub use executor::{Effect, ExecuteError, Executor, Executors, Outcome, Reconcile
 pub use gate::{Gate, GateBuilder, Performed};
 pub use journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
 pub use policy::{Decision, DenyAll, Endorsement, Policy, Request, Verdict};
+pub(crate) use request::json_len;
 pub use request::{Action, ActionError, Context, MAX_PARAMS};
 pub use treasury::{NoSpending, Refusal, ReservationId, Treasury, TreasuryChange, TreasuryError};

@@ -52,11 +52,13 @@ fn check(text: &str) -> Result<(), IdError> {
     if text.len() > MAX_ID_LEN {
         return Err(IdError::TooLong { len: text.len() });
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':');
-    match text.chars().find(|&c| !allowed(c)) {
-        Some(found) => Err(IdError::Character { found, text: text.to_owned() }),
-        None => Ok(()),
+    // Ids are made in every step of everything: bytes are looked at sooner than characters.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
+    if text.bytes().all(allowed) {
+        return Ok(());
     }
+    let found = text.chars().find(|&c| !u8::try_from(c).is_ok_and(allowed)).unwrap_or_default();
+    Err(IdError::Character { found, text: text.to_owned() })
 }
 
 macro_rules! ids {

@@ -14,10 +14,14 @@ use crate::ledger::Ledger;
 use crate::rejection::Rejection;
 use crate::transfer::{Hold, Spending};
 
+/// How often one action may be asked for.
+const MAX_GOES: u32 = 1_000;
+
 /// Reserves what the actions of agents may cost: as holds on their accounts, within their budgets, for one payee.
 ///
 /// An action of agent `alice` spends from the account `agent/alice`. What is reserved is named after the action,
-/// `action/ID`, so an action never has two reservations. The gate appends the hold together with its decision,
+/// `action/ID`, so an action never has two reservations at a time; one that took no effect and is asked for again has
+/// `action/ID/2`, and so on. The gate appends the hold together with its decision,
 /// and the posting together with the outcome: a crash leaves both or none.
 ///
 /// An agent without a budget in the currency can spend nothing.
@@ -77,7 +81,7 @@ struct Reserving {
 impl TreasuryChange for Reserving {
     fn reserve(&mut self, action: &Action, now: Timestamp) -> Result<ReservationId, Refusal> {
         let actor = action.actor();
-        let id = reservation_of(action);
+        let id = reservation_of(action, 1);
         let Some(cost) = action.max_cost() else { return Err(Refusal::NotOpen { reservation: id }) };
         let no_account = || Refusal::NoAccount { actor: actor.to_string(), cost };
         let account = Account::of_agent(actor, cost.currency()).map_err(|_| no_account())?;
@@ -88,19 +92,20 @@ impl TreasuryChange for Reserving {
             return Err(Refusal::OverReservation { actual: cost, reserved: cost });
         }
         let payee = Account::new(self.payee.clone(), cost.currency(), AccountKind::Treasury);
-        let hold = Hold::new(id.clone(), account.id, payee.id.clone(), cost)
-            .with_spending(Spending::new(actor.clone(), now));
-        let reserved = self
-            .ledger
-            .ensure_account(payee, now)
-            .and_then(|_| self.ledger.step(Command::Hold(hold), now))
-            .map_err(|rejection| refusal(rejection, &id, cost))?;
-        match reserved {
-            Applied::Before if self.ledger.books().hold(&id).is_none() => {
-                Err(Refusal::IdReused { transfer: id })
+        self.ledger.ensure_account(payee.clone(), now).map_err(|rejection| refusal(rejection, &id, cost))?;
+        for go in 1..=MAX_GOES {
+            let id = reservation_of(action, go);
+            let hold = Hold::new(id.clone(), account.id.clone(), payee.id.clone(), cost)
+                .with_spending(Spending::new(actor.clone(), now));
+            match self.ledger.step(Command::Hold(hold), now) {
+                // It was held for an earlier go at this action, and given back.
+                Ok(Applied::Before) if self.ledger.books().hold(&id).is_none() => {}
+                Err(Rejection::IdReused { .. }) => {}
+                Ok(Applied::Before | Applied::Now) => return Ok(id),
+                Err(rejection) => return Err(refusal(rejection, &id, cost)),
             }
-            Applied::Before | Applied::Now => Ok(id),
         }
+        Err(Refusal::IdReused { transfer: id })
     }
 
     fn settle(&mut self, reservation: &ReservationId, actual: Money, now: Timestamp) -> Result<(), Refusal> {
@@ -148,9 +153,14 @@ impl Reserving {
     }
 }
 
+/// The first go at an action is named after it; those that follow are numbered.
 #[expect(clippy::expect_used, reason = "an action id has at most 180 bytes of the same alphabet")]
-fn reservation_of(action: &Action) -> TransferId {
-    TransferId::new(format!("action/{}", action.id())).expect("the prefix leaves room for an action id")
+fn reservation_of(action: &Action, go: u32) -> TransferId {
+    let name = match go {
+        1 => format!("action/{}", action.id()),
+        go => format!("action/{}/{go}", action.id()),
+    };
+    TransferId::new(name).expect("prefix and number leave room for an action id")
 }
 
 /// What the gate is told when the books refuse.

@@ -1,5 +1,6 @@
-//! The facade, seen from outside: the swarm as a program, and what a crash does to it.
+//! The facade, seen from outside: the examples as programs, and what a crash does to them.
 
 mod crash;
 mod program;
 mod refusals;
+mod workflow_examples;

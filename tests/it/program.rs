@@ -5,13 +5,18 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// The built example. `cargo test` builds examples before it runs tests.
+/// The built example.
 pub(crate) fn swarm() -> Command {
+    example("swarm")
+}
+
+/// A built example by its name. `cargo test` builds examples before it runs tests.
+pub(crate) fn example(name: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().expect("the test's own path");
     path.pop();
     path.pop();
     path.push("examples");
-    path.push(format!("swarm{}", std::env::consts::EXE_SUFFIX));
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(path.exists(), "{} is not built; run `cargo build --examples` first", path.display());
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

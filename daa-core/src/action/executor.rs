@@ -236,7 +236,8 @@ impl Reaction for ExecuteError {
 /// Executors by the kind of action they perform; itself an executor.
 #[derive(Clone, Default)]
 pub struct Executors {
-    by_kind: BTreeMap<ActionKind, Arc<dyn Executor>>,
+    /// Shared: whoever performs actions holds a copy.
+    by_kind: Arc<BTreeMap<ActionKind, Arc<dyn Executor>>>,
 }
 
 impl Executors {
@@ -249,7 +250,7 @@ impl Executors {
     /// Adds the executor of a kind; an earlier one is replaced.
     #[must_use]
     pub fn with(mut self, kind: ActionKind, executor: impl Executor + 'static) -> Self {
-        self.by_kind.insert(kind, Arc::new(executor));
+        Arc::make_mut(&mut self.by_kind).insert(kind, Arc::new(executor));
         self
     }
 

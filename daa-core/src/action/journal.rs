@@ -1,6 +1,7 @@
 //! The life of an action as events, and the state they add up to.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -95,21 +96,6 @@ pub enum ActionEvent {
 }
 
 impl ActionEvent {
-    /// The name that events of this kind are stored under.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Permitted { .. } => "action.permitted.v1",
-            Self::Withheld { .. } => "action.withheld.v1",
-            Self::Refused { .. } => "action.refused.v1",
-            Self::Attempted { .. } => "action.attempted.v1",
-            Self::Succeeded { .. } => "action.succeeded.v1",
-            Self::Failed { .. } => "action.failed.v1",
-            Self::Uncertain { .. } => "action.uncertain.v1",
-            Self::Expired => "action.expired.v1",
-        }
-    }
-
     /// Reads a recorded event; `None` when it is not about an action, or was erased.
     ///
     /// # Errors
@@ -123,10 +109,46 @@ impl ActionEvent {
         matches!(self, Self::Permitted { .. } | Self::Withheld { .. } | Self::Refused { .. })
     }
 
-    #[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
     pub(super) fn to_new(&self, at: Timestamp) -> Result<NewEvent, DecodeError> {
-        NewEvent::json(EventKind::new(self.kind()).expect("a constant kind is an id"), at, self)
+        NewEvent::json(self.event_kind(), at, self)
     }
+}
+
+macro_rules! kinds {
+    ($($variant:ident => $kind:literal,)*) => {
+        impl ActionEvent {
+            /// The name that events of this kind are stored under.
+            #[must_use]
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $kind,)*
+                }
+            }
+
+            fn event_kind(&self) -> EventKind {
+                mod kind {
+                    use super::{EventKind, LazyLock};
+                    $(#[expect(non_upper_case_globals, reason = "named after the variant")]
+                    pub(super) static $variant: LazyLock<EventKind> =
+                        LazyLock::new(|| EventKind::new($kind).expect("a constant kind is an id"));)*
+                }
+                match self {
+                    $(Self::$variant { .. } => kind::$variant.clone(),)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Permitted => "action.permitted.v1",
+    Withheld => "action.withheld.v1",
+    Refused => "action.refused.v1",
+    Attempted => "action.attempted.v1",
+    Succeeded => "action.succeeded.v1",
+    Failed => "action.failed.v1",
+    Uncertain => "action.uncertain.v1",
+    Expired => "action.expired.v1",
 }
 
 /// Where an action stands.

@@ -1,8 +1,10 @@
 //! What an agent wants done, and what the rules may know about the situation.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::amount::Money;
@@ -111,10 +113,11 @@ impl Action {
     /// sorted key, so that it does not depend on how a JSON library orders them.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut builder = Digest::builder("daa action v1")
-            .field(self.id.as_str().as_bytes())
-            .field(self.kind.as_str().as_bytes())
-            .field(self.actor.as_str().as_bytes());
+        static BEGUN: LazyLock<DigestBuilder> = LazyLock::new(|| Digest::builder("daa action v1"));
+        let mut builder = BEGUN.clone();
+        builder.add(self.id.as_str().as_bytes());
+        builder.add(self.kind.as_str().as_bytes());
+        builder.add(self.actor.as_str().as_bytes());
         hash_value(&mut builder, &self.params);
         match self.max_cost {
             None => builder.add(b"free"),
@@ -138,7 +141,7 @@ impl Action {
 
     /// Checks every bound: what was deserialised has not passed the constructors.
     pub(crate) fn check(&self) -> Result<(), ActionError> {
-        self.stream()?;
+        check_id(&self.id)?;
         check_value("parameters", &self.params)
     }
 }
@@ -147,17 +150,33 @@ impl Action {
 pub(super) const STREAMS: &str = "action/";
 
 pub(crate) fn stream_of(id: &ActionId) -> Result<StreamId, ActionError> {
-    let too_long = ActionError::IdTooLong { len: id.as_str().len() };
-    if id.as_str().len() > MAX_ACTION_ID {
-        return Err(too_long);
-    }
-    StreamId::new(format!("{STREAMS}{id}")).map_err(|_| too_long)
+    check_id(id)?;
+    StreamId::new([STREAMS, id.as_str()].concat())
+        .map_err(|_| ActionError::IdTooLong { len: id.as_str().len() })
+}
+
+fn check_id(id: &ActionId) -> Result<(), ActionError> {
+    let len = id.as_str().len();
+    if len > MAX_ACTION_ID { Err(ActionError::IdTooLong { len }) } else { Ok(()) }
 }
 
 /// What the rules may know beside the action: named facts about the agent and its world.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Context(BTreeMap<String, Value>);
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Context(Arc<BTreeMap<String, Value>>);
+
+impl Serialize for Context {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Context {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(|facts| Self(Arc::new(facts)))
+    }
+}
 
 impl Context {
     /// No facts.
@@ -169,7 +188,7 @@ impl Context {
     /// Adds a fact; an earlier one of the same name is replaced.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.0.insert(name.into(), value.into());
+        Arc::make_mut(&mut self.0).insert(name.into(), value.into());
         self
     }
 
@@ -188,21 +207,41 @@ impl Context {
         for value in self.0.values() {
             check_depth("context", value, 0)?;
         }
-        let actual = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
-        if actual > MAX_PARAMS {
-            return Err(ActionError::TooLarge { what: "context", actual, limit: MAX_PARAMS });
-        }
-        Ok(())
+        check_size("context", self)
     }
 }
 
 pub(crate) fn check_value(what: &'static str, value: &Value) -> Result<(), ActionError> {
     check_depth(what, value, 0)?;
-    let actual = serde_json::to_vec(value).map_or(usize::MAX, |json| json.len());
+    check_size(what, value)
+}
+
+fn check_size(what: &'static str, value: &impl Serialize) -> Result<(), ActionError> {
+    let actual = json_len(value);
     if actual > MAX_PARAMS {
         return Err(ActionError::TooLarge { what, actual, limit: MAX_PARAMS });
     }
     Ok(())
+}
+
+/// How many bytes of JSON a value takes.
+pub(crate) fn json_len(value: &impl Serialize) -> usize {
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
+}
+
+/// Counts what is written, and keeps nothing of it.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn check_depth(what: &'static str, value: &Value, depth: usize) -> Result<(), ActionError> {

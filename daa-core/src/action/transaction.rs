@@ -7,7 +7,7 @@ use super::authorized::Link;
 use super::ending::{CallError, Ending, ask, call};
 use super::error::GateError;
 use super::executor::{Effect, ExecuteError, Executor, Outcome, Reconciled};
-use super::gate::Gate;
+use super::gate::{Gate, MAX_CONFLICTS};
 use super::in_flight::FlightGuard;
 use super::journal::{ActionEvent, ActionState, ActionStatus};
 use super::policy::{Decision, Endorsement, Request, Verdict};
@@ -38,6 +38,7 @@ pub(crate) struct Attempt {
 
 /// What the gate says to an action.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and never kept")]
 pub(crate) enum Opening {
     /// It may be performed, once the transaction is durable.
     Ready(Attempt),
@@ -47,8 +48,20 @@ pub(crate) enum Opening {
     Refused(Refusal),
 }
 
+/// How far an action is to be brought that may have been asked for before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pursuit {
+    /// To its effect: what came to nothing is asked for again.
+    Again,
+    /// To its effect, unless it came to nothing before.
+    Once,
+    /// Nothing is attempted: it is only found out what became of it.
+    Settle,
+}
+
 /// What became of an attempt that was performed, or found out about.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and never kept")]
 pub(crate) enum Pursued {
     /// It ended; to be made durable.
     Ended { ending: Ending, result: Result<Outcome, CallError>, flight: FlightGuard },
@@ -102,74 +115,92 @@ impl Gate {
     /// Brings an action to an end from wherever it stands: asks for it, or asks for it again after it came to
     /// nothing; finds out what became of an attempt, and repeats it where it took no effect. What must be durable
     /// before the executor is called is appended here; the end is left to the caller.
-    ///
-    /// With `settle`, nothing is attempted: it is only found out what became of it.
     pub(crate) async fn pursue(
         &self,
         action: &Action,
         context: &Context,
         endorsement: Option<&Endorsement>,
         executor: &dyn Executor,
-        settle: bool,
+        pursuit: Pursuit,
         link: Link,
     ) -> Result<Pursued, GateError> {
+        let settle = pursuit == Pursuit::Settle;
         let flight = self.in_flight.begin(action.id())?;
-        let before = self.status(action.id()).await?;
-        if let Some(before) = &before
-            && before.digest != action.digest()
-        {
-            return Err(GateError::IdUsed { id: action.id().clone() });
-        }
-        let status = match before {
-            Some(status) => match &status.state {
-                ActionState::Succeeded(outcome) => return Ok(Pursued::Before(outcome.clone())),
-                ActionState::Attempted | ActionState::Uncertain(_) => {
-                    match ask(executor, &status.action).await {
-                        Reconciled::Completed(outcome) => {
-                            let ending = Ending::succeeded(status, outcome.clone());
-                            return Ok(Pursued::Ended { ending, result: Ok(outcome), flight });
-                        }
-                        Reconciled::Unknown => {
-                            return Err(GateError::Unresolved { id: action.id().clone() });
-                        }
-                        Reconciled::NotFound if settle => {
-                            let error = "no effect was found when the action was reconciled".to_owned();
-                            let ending = Ending::failed(status, error);
-                            let gone = ExecuteError::unavailable("the performer of the action is gone");
-                            return Ok(Pursued::Ended {
-                                ending,
-                                result: Err(CallError::Execute(gone)),
-                                flight,
-                            });
-                        }
-                        Reconciled::NotFound => Some(self.attempt_again(status).await?),
-                    }
-                }
-                ActionState::Permitted if !settle && self.clock.now() <= status.expires => {
-                    Some(self.attempt_again(status).await?)
-                }
-                ActionState::Permitted => {
-                    let ending = Ending::expired(status);
-                    let late = ExecuteError::unavailable("the permission was not used in time");
-                    return Ok(Pursued::Ended { ending, result: Err(CallError::Execute(late)), flight });
-                }
-                ActionState::Failed(error) if settle => return Ok(Pursued::FailedBefore(error.clone())),
-                state if settle => return Ok(Pursued::FailedBefore(format!("{state:?}"))),
-                _ => Some(self.ask_again(status, action, context, endorsement).await?),
-            },
-            None if settle => return Err(GateError::Unknown { id: action.id().clone() }),
-            None => None,
-        };
-        let status = match status {
-            Some(status) => status,
-            None => {
-                let mut transaction = self.transaction();
-                let opened = transaction.decide(action, context, endorsement, None, true).await?;
-                transaction.commit(Vec::new()).await?;
-                granted(opened)?
+        for _ in 0..MAX_CONFLICTS {
+            let before = self.status(action.id()).await?;
+            if let Some(before) = &before
+                && before.digest != action.digest()
+            {
+                return Err(GateError::IdUsed { id: action.id().clone() });
             }
-        };
-        Ok(Attempt { status, flight }.perform(executor, link).await)
+            let status = match before {
+                Some(status) => match &status.state {
+                    ActionState::Succeeded(outcome) => return Ok(Pursued::Before(outcome.clone())),
+                    ActionState::Attempted | ActionState::Uncertain(_) => {
+                        match ask(executor, &status.action).await {
+                            Reconciled::Completed(outcome) => {
+                                let ending = Ending::succeeded(status, outcome.clone());
+                                return Ok(Pursued::Ended { ending, result: Ok(outcome), flight });
+                            }
+                            Reconciled::Unknown => {
+                                return Err(GateError::Unresolved { id: action.id().clone() });
+                            }
+                            Reconciled::NotFound if settle => {
+                                let error = "no effect was found when the action was reconciled".to_owned();
+                                let ending = Ending::failed(status, error);
+                                let gone = ExecuteError::unavailable("the performer of the action is gone");
+                                return Ok(Pursued::Ended {
+                                    ending,
+                                    result: Err(CallError::Execute(gone)),
+                                    flight,
+                                });
+                            }
+                            Reconciled::NotFound => Some(self.attempt_again(status).await?),
+                        }
+                    }
+                    ActionState::Permitted if !settle && self.clock.now() <= status.expires => {
+                        Some(self.attempt_again(status).await?)
+                    }
+                    ActionState::Permitted => {
+                        let ending = Ending::expired(status);
+                        let late = ExecuteError::unavailable("the permission was not used in time");
+                        return Ok(Pursued::Ended { ending, result: Err(CallError::Execute(late)), flight });
+                    }
+                    ActionState::Failed(error) if pursuit != Pursuit::Again => {
+                        return Ok(Pursued::FailedBefore(error.clone()));
+                    }
+                    ActionState::Expired if pursuit == Pursuit::Once => {
+                        return Err(GateError::Expired { id: action.id().clone() });
+                    }
+                    // Withheld or refused.
+                    _ if pursuit == Pursuit::Once => Some(granted(status)?),
+                    state if settle => return Ok(Pursued::FailedBefore(format!("{state:?}"))),
+                    _ => Some(self.ask_again(status, action, context, endorsement).await?),
+                },
+                None if settle => return Err(GateError::Unknown { id: action.id().clone() }),
+                None => self.ask_first(action, context, endorsement).await?,
+            };
+            if let Some(status) = status {
+                return Ok(Attempt { status, flight }.perform(executor, link).await);
+            }
+        }
+        Err(GateError::Contended { tries: MAX_CONFLICTS })
+    }
+
+    /// Asks for an action that was never asked for; `None` when others were faster: at the books, or with the action.
+    async fn ask_first(
+        &self,
+        action: &Action,
+        context: &Context,
+        endorsement: Option<&Endorsement>,
+    ) -> Result<Option<ActionStatus>, GateError> {
+        let mut transaction = self.transaction();
+        let opened = transaction.decide(action, context, endorsement, None, true).await?;
+        match transaction.commit(Vec::new()).await {
+            Ok(()) => granted(opened).map(Some),
+            Err(AppendError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) async fn attempt_again(&self, status: ActionStatus) -> Result<ActionStatus, GateError> {
@@ -328,17 +359,5 @@ impl Transaction<'_> {
             }
         }
         Ok(ActionEvent::Permitted { action, digest, context, verdict, reservation, expires, endorsement })
-    }
-}
-
-/// Whether a failed call may have taken effect, and what is known of it.
-impl CallError {
-    pub(crate) fn effect(&self) -> Effect {
-        match self {
-            Self::Execute(error) => error.effect(),
-            Self::NoEffect(_) => Effect::None,
-            // It did.
-            Self::Output(_) => Effect::Unknown,
-        }
     }
 }

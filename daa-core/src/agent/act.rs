@@ -1,108 +1,127 @@
-//! Act: steps and their compensation, through the gate and within the time limit.
+//! Act: the plan as a run of the workflow engine.
+
+use std::sync::Arc;
 
 use super::error::AgentError;
-use super::limits::within;
-use super::report::{StepResult, UndoResult};
-use super::runtime::Agent;
-use crate::action::{
-    Action, ActionError, ActionState, ActionStatus, Context, Executor, GateError, Outcome, Performed,
+use super::journal::PlannedCycle;
+use super::report::{StepReport, StepResult, UndoResult};
+use super::runtime::{Agent, Interruption};
+use crate::failure_text::shortened;
+use crate::id::{ActionId, AgentId, IdError, RunId, WorkerName, WorkflowName};
+use crate::workflow::{
+    ActionOfPlan, ActionPlan, Attached, Claim, Halt, StepEnd, StepError, UndoEnd, WorkflowError,
 };
-use crate::failure_text::{error_text, panic_text};
-use crate::id::ActionId;
+
+/// The name of the workflow that every plan of an agent is.
+const PLAN: &str = "agent.plan";
 
 impl Agent {
-    /// Performs a step. What the gate or the executor say is a result; that the gate cannot record is an error,
-    /// for then nobody knows what became of it.
-    pub(super) async fn perform(&self, action: Action, context: Context) -> Result<StepResult, AgentError> {
-        let id = action.id().clone();
-        let limit = self.parts.limits.action;
-        let submitted = self.gate.submit(action, context, &self.parts.executors);
-        let error = match within(&*self.clock, limit, submitted).await {
-            Some(Ok(Performed { outcome, replayed, .. })) => {
-                return Ok(StepResult::Succeeded { outcome, replayed });
-            }
-            Some(Err(error)) => settled(error)?,
-            None => return self.find_out(&id, format!("took longer than {limit:?}")).await,
-        };
-        let text = error_text(&error);
-        match error {
-            GateError::Denied { .. }
-            | GateError::Escalated { .. }
-            | GateError::Refused(_)
-            | GateError::Expired { .. }
-            | GateError::FailedBefore { .. } => Ok(StepResult::Failed { error: text, uncertain: false }),
-            GateError::Failed(cause) => Ok(StepResult::failed(text, cause.effect())),
-            GateError::Uncertain(_) | GateError::Invalid(_) => self.find_out(&id, text).await,
-            // Its executor has just said that it does not know, or another call performs it.
-            _ => Ok(StepResult::Failed { error: text, uncertain: true }),
-        }
-    }
-
-    /// Finds out what became of an action that did not end well.
-    async fn find_out(&self, id: &ActionId, error: String) -> Result<StepResult, AgentError> {
-        let reconciled = self.gate.reconcile(id, &self.parts.executors);
-        match within(&*self.clock, self.parts.limits.action, reconciled).await {
-            Some(Ok(ActionStatus { state: ActionState::Succeeded(outcome), .. })) => {
-                Ok(StepResult::Succeeded { outcome, replayed: false })
-            }
-            Some(Ok(status)) => Ok(StepResult::Failed { error, uncertain: status.state.is_open() }),
-            // It came to an end before the decision was durable.
-            Some(Err(GateError::Unknown { .. } | GateError::Invalid(_))) => {
-                Ok(StepResult::Failed { error, uncertain: false })
-            }
-            Some(Err(cause)) => {
-                let error = format!("{error}; {}", error_text(&settled(cause)?));
-                Ok(StepResult::Failed { error, uncertain: true })
-            }
-            None => Ok(StepResult::Failed { error, uncertain: true }),
-        }
-    }
-
-    /// Undoes a step through its executor's compensation, under the id `ID/undo`.
-    pub(super) async fn undo(
+    /// Performs a plan, or goes on with one that an earlier call began, and reports on every step of it. What the
+    /// gate or the executors say is a result; that it cannot be recorded is an error, for then nobody knows what
+    /// became of it.
+    pub(super) async fn act(
         &self,
-        action: &Action,
-        outcome: &Outcome,
-        context: Context,
-    ) -> Result<UndoResult, AgentError> {
-        let executors = &self.parts.executors;
-        let compensation = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            executors.compensation(action, outcome)
-        }));
-        let compensation = match compensation {
-            Ok(Some(compensation)) => renamed(&compensation, action),
-            Ok(None) => return Ok(UndoResult::Impossible),
-            Err(panic) => return Ok(UndoResult::Failed { error: panic_text(&*panic) }),
+        planned: Arc<PlannedCycle>,
+        resumed: bool,
+    ) -> Result<Vec<StepReport>, Interruption> {
+        let attached = self.attached(&planned).map_err(AgentError::from)?;
+        let ids: Vec<ActionId> = attached.plan.actions.iter().map(|action| action.id.clone()).collect();
+        match attached.perform(resumed).await {
+            Ok(ends) => {
+                let steps = planned.plan.steps.iter().zip(ids).zip(ends);
+                Ok(steps.map(|((step, id), end)| report(id, step.kind.clone(), end)).collect())
+            }
+            // Reading the agent's stream tells whether it was another instance.
+            Err(Halt::Lost) => Err(Interruption::Conflict),
+            Err(Halt::Failed(error)) => Err(AgentError::from(error).into()),
+        }
+    }
+
+    fn attached(&self, planned: &PlannedCycle) -> Result<Attached, IdError> {
+        let cycle = planned.cycle;
+        let action = |(at, step): (usize, &super::plan::PlannedAction)| {
+            let id = match &step.id {
+                Some(id) => id.clone(),
+                None => ActionId::new(format!("{}/{cycle}/{at}", self.id))?,
+            };
+            Ok(ActionOfPlan {
+                id,
+                shared: step.id.is_some(),
+                kind: step.kind.clone(),
+                params: step.params.clone(),
+                max_cost: step.max_cost,
+            })
         };
-        let result = match compensation {
-            Ok(compensation) => self.perform(compensation, context).await?,
-            Err(error) => return Ok(UndoResult::Failed { error: error_text(&error) }),
+        let actions: Result<Vec<_>, IdError> = planned.plan.steps.iter().enumerate().map(action).collect();
+        let plan = ActionPlan {
+            name: WorkflowName::new(PLAN)?,
+            context: planned.context.clone(),
+            limit: self.parts.limits.action,
+            actions: actions?,
         };
-        Ok(match result {
-            StepResult::Succeeded { .. } => UndoResult::Undone,
-            failed => UndoResult::Failed { error: failed.to_string() },
+        Ok(Attached {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            gate: self.gate.clone(),
+            executors: self.parts.executors.clone(),
+            run: run_id(&self.id, cycle)?,
+            actor: self.id.clone(),
+            claim: Claim { worker: worker_name(&self.id)?, incarnation: self.incarnation },
+            plan,
         })
     }
 }
 
-/// A compensation under an id of its own, so that it takes effect once, however often it is asked for.
-fn renamed(compensation: &Action, undone: &Action) -> Result<Action, ActionError> {
-    let text = format!("{}/undo", undone.id());
-    let id = ActionId::new(&text).map_err(|_| ActionError::IdTooLong { len: text.len() })?;
-    let action = Action::new(id, compensation.kind().clone(), undone.actor().clone())?
-        .with_params(compensation.params().clone())?;
-    Ok(match compensation.max_cost() {
-        Some(cost) => action.with_max_cost(cost),
-        None => action,
-    })
+/// The run that performs the plan of a cycle.
+fn run_id(agent: &AgentId, cycle: u64) -> Result<RunId, IdError> {
+    RunId::new(format!("agent/{agent}/{cycle}"))
 }
 
-/// Sorts out the errors after which nobody can say what became of the action before the store is back.
-fn settled(error: GateError) -> Result<GateError, AgentError> {
-    match error {
-        GateError::Append(_) | GateError::Read(_) | GateError::Treasury(_) | GateError::Contended { .. } => {
-            Err(AgentError::Gate(error))
+/// The agent as a performer of runs.
+fn worker_name(agent: &AgentId) -> Result<WorkerName, IdError> {
+    WorkerName::new(format!("agent/{agent}"))
+}
+
+fn report(id: ActionId, kind: crate::id::ActionKind, end: StepEnd) -> StepReport {
+    let (result, undo) = match end {
+        StepEnd::Succeeded { outcome, replayed, undo } => {
+            (StepResult::Succeeded { outcome, replayed }, undo.map(undone))
         }
-        error => Ok(error),
+        StepEnd::Failed(error) => {
+            let (error, uncertain) = told(error);
+            (StepResult::Failed { error, uncertain }, None)
+        }
+        StepEnd::Skipped => (StepResult::Skipped, None),
+    };
+    StepReport { id, kind, result, undo }
+}
+
+fn undone(end: UndoEnd) -> UndoResult {
+    match end {
+        UndoEnd::Undone => UndoResult::Undone,
+        UndoEnd::Impossible => UndoResult::Impossible,
+        UndoEnd::Kept => UndoResult::Kept,
+        UndoEnd::Failed(error) => {
+            UndoResult::Failed { error: error.map(|error| shortened(error.to_string())).unwrap_or_default() }
+        }
+    }
+}
+
+/// Why a step failed, and whether it may have taken effect all the same.
+fn told(error: StepError) -> (String, bool) {
+    match error {
+        StepError::Uncertain(error) => (error, true),
+        error => (shortened(error.to_string()), false),
+    }
+}
+
+impl From<WorkflowError> for AgentError {
+    fn from(error: WorkflowError) -> Self {
+        match error {
+            WorkflowError::Gate(error) => Self::Gate(error),
+            WorkflowError::Append(error) => Self::Append(error),
+            WorkflowError::Read(error) => Self::Read(error),
+            error => Self::Act(error),
+        }
     }
 }

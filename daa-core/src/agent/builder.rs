@@ -186,7 +186,6 @@ impl AgentBuilder {
         check("parameters", MAX_PARTS, self.parameters.iter().map(|part| part.name().as_str()))?;
         check("strategies", MAX_STRATEGIES, self.parts.strategies.iter().map(|part| part.name().as_str()))?;
         Ok(Config {
-            agent: self.id.clone(),
             collectors,
             thresholds: self.thresholds.clone(),
             parameters: self.parameters.clone().into(),

@@ -4,6 +4,7 @@ use crate::action::GateError;
 use crate::event::{AppendError, DecodeError, ReadError};
 use crate::fault::{Fault, Reaction, Retry};
 use crate::id::{AgentId, IdError};
+use crate::workflow::WorkflowError;
 
 /// Why an agent cannot be built, or a cycle did not come to its end. What fails within a cycle is in its report
 /// instead.
@@ -67,6 +68,9 @@ pub enum AgentError {
     /// The gate could not record what it did. The next cycle goes on from what is durable.
     #[error("an action cannot be recorded")]
     Gate(#[source] GateError),
+    /// The run that performs the plan cannot be read, or not be brought further.
+    #[error("the plan cannot be performed")]
+    Act(#[source] WorkflowError),
     /// The cycle came to a halt by itself.
     #[error("the cycle has nothing more to do, but is not complete")]
     Stalled,
@@ -83,6 +87,7 @@ impl Reaction for AgentError {
             Self::Read(error) => error.fault(),
             Self::Journal(error) => error.fault(),
             Self::Gate(error) => error.fault(),
+            Self::Act(error) => error.fault(),
             Self::Stalled => Fault::Bug,
         }
     }
@@ -98,6 +103,7 @@ impl Reaction for AgentError {
             Self::Read(error) => error.retry(),
             Self::Journal(error) => error.retry(),
             Self::Gate(error) => error.retry(),
+            Self::Act(error) => error.retry(),
         }
     }
 }

@@ -18,7 +18,6 @@ use crate::id::{ActionId, EventKind, StreamId};
 
 const STARTED: &str = "agent.started.v1";
 const PLANNED: &str = "agent.planned.v1";
-const ROLLING_BACK: &str = "agent.rolling_back.v1";
 const COMPLETED: &str = "agent.completed.v1";
 const SNAPSHOT: &str = "agent.snapshot.v1";
 
@@ -29,8 +28,6 @@ pub(super) enum Record {
     Started { incarnation: u64 },
     /// A plan that is about to be carried out.
     Planned(Arc<PlannedCycle>),
-    /// A step failed; the steps before it are about to be undone.
-    RollingBack { cycle: u64, step: usize, error: String, undo: Vec<usize> },
     /// A cycle is over.
     Completed(CompletedCycle),
     /// The whole state, so that reading back does not begin at the beginning.
@@ -79,23 +76,11 @@ struct Started {
     incarnation: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct RollingBack {
-    cycle: u64,
-    step: usize,
-    error: String,
-    undo: Vec<usize>,
-}
-
 impl Record {
     pub(super) fn to_new(&self, at: Timestamp) -> Result<NewEvent, DecodeError> {
         match self {
             Self::Started { incarnation } => json(STARTED, at, &Started { incarnation: *incarnation }),
             Self::Planned(planned) => json(PLANNED, at, &**planned),
-            Self::RollingBack { cycle, step, error, undo } => {
-                let (cycle, step, error, undo) = (*cycle, *step, error.clone(), undo.clone());
-                json(ROLLING_BACK, at, &RollingBack { cycle, step, error, undo })
-            }
             Self::Completed(completed) => json(COMPLETED, at, completed),
             Self::Snapshot(state) => json(SNAPSHOT, at, &**state),
             Self::Event(event) => event.to_new(at),
@@ -107,10 +92,6 @@ impl Record {
         Ok(Some(match event.kind.as_str() {
             STARTED => Self::Started { incarnation: event.json::<Started>()?.incarnation },
             PLANNED => Self::Planned(Arc::new(event.json()?)),
-            ROLLING_BACK => {
-                let RollingBack { cycle, step, error, undo } = event.json()?;
-                Self::RollingBack { cycle, step, error, undo }
-            }
             COMPLETED => Self::Completed(event.json()?),
             SNAPSHOT => Self::Snapshot(Box::new(event.json()?)),
             _ => return Ok(DaaEvent::read(event)?.map(Self::Event)),

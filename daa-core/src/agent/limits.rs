@@ -21,7 +21,8 @@ pub struct TimeLimits {
     pub collect: Duration,
     /// The reasoner. By default 60 seconds.
     pub reason: Duration,
-    /// One action, from the decision at the gate to the recorded outcome. By default 60 seconds.
+    /// One action, or the undoing of one; and finding out what became of it where that takes too long. By default 60
+    /// seconds.
     pub action: Duration,
 }
 

@@ -15,13 +15,12 @@ use super::observe::Observation;
 use super::parameter::Parameter;
 use super::plan::{Plan, within_bounds};
 use super::reflect::{Hindsight, Reflection};
-use super::report::{CycleReport, StepReport, StepResult, UndoResult};
+use super::report::{CycleReport, StepReport};
 use super::situation::{Candidate, Situation};
-use super::state::{AgentState, OpenCycle, Rollback};
+use super::state::AgentState;
 use super::threshold::Threshold;
-use crate::action::{Action, Context, Outcome};
 use crate::clock::Timestamp;
-use crate::id::{AgentId, MetricName};
+use crate::id::MetricName;
 
 /// The most observations of one collection.
 const MAX_OBSERVATIONS: usize = 10_000;
@@ -29,7 +28,6 @@ const MAX_OBSERVATIONS: usize = 10_000;
 /// What the machine has to know of the agent.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
-    pub(super) agent: AgentId,
     /// Names and intervals of the collectors.
     pub(super) collectors: Vec<(MetricName, std::time::Duration)>,
     pub(super) thresholds: Vec<Threshold>,
@@ -46,8 +44,7 @@ pub(super) enum Input {
     Proposed { candidates: Vec<Candidate>, lapses: Vec<Lapse> },
     Reasoned(Result<Plan, Lapse>),
     Recorded,
-    Performed(StepResult),
-    Undone(UndoResult),
+    Acted(Vec<StepReport>),
     Reflected(Result<Reflection, Lapse>),
     Adapted(Result<Vec<Adjustment>, Lapse>),
 }
@@ -67,8 +64,11 @@ pub(super) enum Effect {
     Propose(Arc<Situation>),
     Reason(Arc<Situation>),
     Record(Vec<Record>),
-    Perform { action: Action, context: Context },
-    Undo { action: Action, outcome: Outcome, context: Context },
+    /// Perform the plan; what it did is undone when it fails. `resumed`: it may have been begun before.
+    Act {
+        planned: Arc<PlannedCycle>,
+        resumed: bool,
+    },
     Reflect(Box<Hindsight>),
     Adapt(Box<Review>),
     Announce(Vec<DaaEvent>),
@@ -83,9 +83,7 @@ enum Stage {
     Propose,
     Reason,
     Plan,
-    Act(usize),
-    Halt,
-    Undo(usize),
+    Act,
     Measure,
     Reflect,
     Adapt,
@@ -111,10 +109,6 @@ pub(super) struct Work {
     resumed: bool,
     situation: Option<Arc<Situation>>,
     planned: Option<Arc<PlannedCycle>>,
-    /// The rollback that an earlier run began.
-    rollback: Option<Rollback>,
-    /// The steps that are still to be undone, ascending.
-    undo: Vec<usize>,
     pub(super) steps: Vec<StepReport>,
     pub(super) reflection: Option<Reflection>,
     pub(super) changes: Vec<super::adapt::Change>,
@@ -153,17 +147,12 @@ impl Machine {
             (Stage::Reason, Input::Reasoned(result)) => self.reasoned(result),
             (Stage::Plan, Input::Recorded) => {
                 let mut effects = self.announce();
-                effects.extend(self.act(0));
+                if let Some(planned) = self.work.planned.clone() {
+                    effects.extend(self.act(planned));
+                }
                 effects
             }
-            (Stage::Act(step), Input::Performed(result)) => self.performed(step, result),
-            (Stage::Halt, Input::Recorded) => self.undo_next(),
-            (Stage::Undo(step), Input::Undone(result)) => {
-                if let Some(report) = self.work.steps.get_mut(step) {
-                    report.undo = Some(result);
-                }
-                self.undo_next()
-            }
+            (Stage::Act, Input::Acted(steps)) => self.acted(steps),
             (Stage::Measure, Input::Collected { now, collections }) => {
                 self.observe(now, collections);
                 self.reflect()
@@ -183,11 +172,9 @@ impl Machine {
         let cycle = self.state.cycle.saturating_add(1);
         self.work = Work { cycle, began: now, ..Work::default() };
         self.metrics.carry();
-        if let Some(OpenCycle { planned, rollback }) = self.state.open.clone() {
+        if let Some(planned) = self.state.open.clone() {
             self.work.resumed = true;
-            self.work.rollback = rollback;
-            self.prepare(planned);
-            return self.act(0);
+            return self.act(planned);
         }
         let due = |(index, (_, interval)): (usize, &(_, std::time::Duration))| {
             let last = self.collected.get(index).copied().flatten();
@@ -288,7 +275,7 @@ impl Machine {
         let mut records = self.untold();
         records.insert(0, Record::Planned(planned.clone()));
         self.apply(&Record::Planned(planned.clone()));
-        self.prepare(planned);
+        self.work.planned = Some(planned);
         self.stage = Stage::Plan;
         vec![Effect::Record(records)]
     }

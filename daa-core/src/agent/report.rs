@@ -8,7 +8,7 @@ use super::adapt::Change;
 use super::event::DaaEvent;
 use super::lapse::Lapse;
 use super::reflect::Reflection;
-use crate::action::{Effect, Outcome};
+use crate::action::Outcome;
 use crate::clock::Timestamp;
 use crate::id::{ActionId, ActionKind, StrategyName};
 
@@ -86,12 +86,6 @@ pub enum StepResult {
     },
     /// An earlier step failed, so it was not tried.
     Skipped,
-}
-
-impl StepResult {
-    pub(super) fn failed(error: String, effect: Effect) -> Self {
-        Self::Failed { error, uncertain: effect == Effect::Unknown }
-    }
 }
 
 impl fmt::Display for StepResult {

@@ -36,7 +36,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// An autonomous agent: monitors, reasons, acts, reflects and adapts, cycle after cycle.
 ///
 /// Every action passes the [`Gate`]. Every cycle is in the stream `agent/ID`: its plan before it acts, its result
-/// after. A process that dies anywhere goes on with the same plan and the same action ids when the agent is built
+/// after. In between the plan is a run of the [workflow](crate::workflow) engine, in the stream
+/// `workflow/agent/ID/CYCLE`: a step that fails has those before it undone, the last first. A process that dies anywhere goes on with the same plan and the same action ids when the agent is built
 /// again, so that nothing takes effect twice.
 ///
 /// See the [module](crate::agent) for an example.
@@ -81,8 +82,8 @@ impl fmt::Debug for Agent {
 }
 
 /// Why an attempt at a cycle ended early.
-enum Interruption {
-    /// Somebody wrote to the agent's stream.
+pub(super) enum Interruption {
+    /// Somebody wrote to the agent's stream, or to that of its plan.
     Conflict,
     Error(AgentError),
 }
@@ -229,10 +230,7 @@ impl Agent {
                 self.record(&records).await?;
                 Input::Recorded
             }
-            Effect::Perform { action, context } => Input::Performed(self.perform(action, context).await?),
-            Effect::Undo { action, outcome, context } => {
-                Input::Undone(self.undo(&action, &outcome, context).await?)
-            }
+            Effect::Act { planned, resumed } => Input::Acted(self.act(planned, resumed).await?),
             Effect::Reflect(hindsight) => {
                 let reflector = &self.parts.reflector;
                 Input::Reflected(caught(|| Part::Reflector, || reflector.reflect(&hindsight)))

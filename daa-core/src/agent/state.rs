@@ -38,27 +38,9 @@ pub struct AgentState {
     pub last_trials: BTreeMap<ParameterName, LastTrial>,
     /// How often the agent was started; only the latest instance may write.
     pub incarnation: u64,
+    /// The cycle whose plan is durable, but which is not completed.
     #[serde(skip)]
-    pub(super) open: Option<OpenCycle>,
-}
-
-/// A cycle whose plan is durable, but which is not completed.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct OpenCycle {
-    pub(super) planned: Arc<PlannedCycle>,
-    /// Set when rolling back has begun.
-    pub(super) rollback: Option<Rollback>,
-}
-
-/// A rollback that has begun; whatever becomes of the failed step, it is brought to its end.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Rollback {
-    /// The step that failed.
-    pub(super) failed: usize,
-    /// Why.
-    pub(super) error: String,
-    /// The steps that are to be undone, ascending.
-    pub(super) undo: Vec<usize>,
+    pub(super) open: Option<Arc<PlannedCycle>>,
 }
 
 impl AgentState {
@@ -95,15 +77,7 @@ impl AgentState {
     pub(super) fn apply(&mut self, record: &Record) {
         match record {
             Record::Started { incarnation } => self.incarnation = *incarnation,
-            Record::Planned(planned) => {
-                self.open = Some(OpenCycle { planned: planned.clone(), rollback: None });
-            }
-            Record::RollingBack { step, error, undo, .. } => {
-                if let Some(open) = &mut self.open {
-                    let (failed, error, undo) = (*step, error.clone(), undo.clone());
-                    open.rollback = Some(Rollback { failed, error, undo });
-                }
-            }
+            Record::Planned(planned) => self.open = Some(planned.clone()),
             Record::Completed(completed) => self.complete(completed),
             Record::Snapshot(state) => self.clone_from(state),
             Record::Event(DaaEvent::ThresholdRaised { threshold, .. }) => {
@@ -129,7 +103,7 @@ impl AgentState {
                 trial.sum += score;
             }
             if let (Some(open), Some(strategy)) = (open, &completed.strategy) {
-                self.patterns.learn(&open.planned.signature, strategy, score, completed.cycle);
+                self.patterns.learn(&open.signature, strategy, score, completed.cycle);
             }
         }
         completed.changes.iter().for_each(|change| self.change(change, completed.cycle));

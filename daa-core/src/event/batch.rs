@@ -1,5 +1,7 @@
 //! What is appended: batches of events for one or several streams.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -32,11 +34,28 @@ impl NewEvent {
     /// # Errors
     /// [`DecodeError`] when `payload` has no JSON form, such as a map whose keys are not strings.
     pub fn json<T: Serialize>(kind: EventKind, at: Timestamp, payload: &T) -> Result<Self, DecodeError> {
-        match serde_json::to_vec(payload) {
-            Ok(bytes) => Ok(Self { kind, at, payload: bytes.into() }),
+        // Encoded where there is room already, so that the payload is allocated once, and no larger than it is.
+        let encoded = SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            serde_json::to_writer(&mut *scratch, payload)?;
+            let bytes = Bytes::copy_from_slice(scratch);
+            if scratch.capacity() > SCRATCH_KEPT {
+                *scratch = Vec::new();
+            }
+            Ok(bytes)
+        });
+        match encoded {
+            Ok(payload) => Ok(Self { kind, at, payload }),
             Err(source) => Err(DecodeError { position: Position::START, kind, source }),
         }
     }
+}
+
+/// A larger buffer is not kept for the next event.
+const SCRATCH_KEPT: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What a stream must look like for a write to be accepted.

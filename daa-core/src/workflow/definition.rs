@@ -8,6 +8,7 @@ mod fit;
 mod graph;
 mod infer;
 mod place;
+mod plan;
 mod problem;
 mod read;
 mod schema;
@@ -35,6 +36,7 @@ pub(super) use compiled::{Compiled, StepIndex};
 pub use condition::Condition;
 pub(super) use graph::Graph;
 pub use place::Place;
+pub(crate) use plan::{ActionOfPlan, ActionPlan};
 use problem::Problems;
 pub use problem::{Cause, DefinitionErrors, Problem};
 pub use read::{Flaw, Position, ReadErrors, ReadProblem};
@@ -44,7 +46,7 @@ pub use step::{
     StepKind, Undo,
 };
 pub use template::Template;
-pub(super) use template::{Node, Path, Resolved, Scope};
+pub(super) use template::{Node, Path, Scope};
 
 /// A value that runs of a workflow carry, and that an update may change while they run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use super::definition::Compiled;
 use super::error::WorkflowError;
 use super::flight::{Flight, How, Landed, Verdict, launch, launch_undo, refused};
 use super::leased::Leased;
@@ -24,7 +25,7 @@ use super::run::{
 };
 use crate::action::{Action, Context, Endorsement, GateError, Opening};
 use crate::clock::Timestamp;
-use crate::event::{AppendError, ExpectedVersion, StreamWrite, Version};
+use crate::event::{AppendError, ExpectedVersion, NewEvent, StreamWrite, Version};
 use crate::id::{ActionId, ActionKind, LimitKey, RunId, StreamId};
 
 /// How often an append is tried again when others were faster.
@@ -76,11 +77,15 @@ impl<E: Into<WorkflowError>> From<E> for Stop {
 
 /// One run on its way.
 pub(super) struct Drive {
-    parts: Parts,
+    parts: Arc<Parts>,
     run: Run,
     stream: StreamId,
     /// The version up to which the run is durable.
     durable: Version,
+    /// The version of its last durable snapshot.
+    snapshot: Version,
+    /// The start of the run, as long as that is not durable.
+    start: Option<NewEvent>,
     claim: Claim,
     /// Who had the run when it was read first, or has it since then with us: anybody else has taken it over.
     held_by: Option<Claim>,
@@ -109,7 +114,7 @@ enum Committed {
 
 impl Drive {
     pub(super) fn new(
-        parts: Parts,
+        parts: Arc<Parts>,
         run: Run,
         claim: Claim,
         standing: Standing,
@@ -119,6 +124,8 @@ impl Drive {
         let stream = load::stream(run.id())?;
         Ok(Self {
             durable: run.version(),
+            snapshot: run.snapshot_version(),
+            start: None,
             held_by: run.claim().cloned(),
             left: run.under_way(),
             parts,
@@ -135,6 +142,22 @@ impl Drive {
             unstartable: BTreeMap::new(),
             full: BTreeMap::new(),
         })
+    }
+
+    /// A run that nobody has started: its start becomes durable with its first step.
+    pub(super) fn start(
+        parts: Arc<Parts>,
+        (started, definition): (RunStarted, Arc<Compiled>),
+        claim: Claim,
+        standing: Standing,
+        limits: Arc<LimitBook>,
+        nudged: Arc<Notify>,
+    ) -> Result<Self, WorkflowError> {
+        let now = parts.clock.now();
+        let start = RunEvent::Started(Box::new(started.clone())).to_new(now)?;
+        let run = Run::new(started, definition, now);
+        let drive = Self::new(parts, run, claim, standing, limits, nudged)?;
+        Ok(Self { durable: Version::EMPTY, start: Some(start), ..drive })
     }
 
     pub(super) const fn run(&self) -> &Run {
@@ -222,9 +245,10 @@ impl Drive {
     async fn reload(&mut self) -> Result<(), Stop> {
         self.parts.counters.conflicts.one();
         let parts = &self.parts;
-        let run = load::load(&*parts.store, &parts.library, self.run.id(), Version::EMPTY).await?;
+        let run = load::load(&*parts.store, &parts.library, self.run.id(), self.snapshot).await?;
         self.run = run.ok_or_else(|| WorkflowError::UnknownRun { run: self.run.id().clone() })?;
         self.durable = self.run.version();
+        self.start = None;
         self.check_claim()
     }
 
@@ -272,6 +296,7 @@ impl Drive {
     async fn decide(&mut self, taken: &mut Vec<Taken>) -> Result<Recorder, Stop> {
         let now = self.parts.clock.now();
         let mut out = Recorder::default();
+        out.events.extend(self.start.clone());
         for at in 0..self.landed.len() {
             self.take(at, now, &mut out)?;
         }
@@ -311,12 +336,9 @@ impl Drive {
         let Some(landed) = self.landed.get_mut(at) else { return Ok(()) };
         let task = landed.task.clone();
         match &mut landed.result {
-            Verdict::Lost(_) => {
-                let gone = GateError::Contended { tries: 0 };
-                let Verdict::Lost(error) = std::mem::replace(&mut landed.result, Verdict::Lost(gone)) else {
-                    return Ok(());
-                };
-                return Err(WorkflowError::Gate(error).into());
+            Verdict::Lost(error) => {
+                let gone = WorkflowError::Contended { tries: 0 };
+                return Err(std::mem::replace(error, gone).into());
             }
             Verdict::Fenced => {
                 self.parts.counters.fenced.one();
@@ -376,8 +398,8 @@ impl Drive {
 
     async fn append(&mut self, out: &Recorder, taken: &[Taken]) -> Result<Committed, Stop> {
         loop {
-            let gate = self.parts.gate.clone();
-            let mut transaction = gate.transaction();
+            let parts = self.parts.clone();
+            let mut transaction = parts.gate.transaction();
             let mut failed_ending = None;
             for (at, landed) in self.landed.iter().enumerate() {
                 if let Some(ending) = &landed.ending
@@ -544,6 +566,8 @@ impl Drive {
             _ => {}
         }
         self.durable = self.run.version();
+        self.snapshot = self.run.snapshot_version();
+        self.start = None;
         let taken_over = self.held_by.as_ref().is_some_and(|held_by| held_by.worker != self.claim.worker);
         if taken_over && self.run.claim() == Some(&self.claim) {
             counters.runs_taken_over.one();
@@ -679,6 +703,10 @@ impl Drive {
         if out.events.is_empty() {
             return Ok(None);
         }
+        if let Some(left) = self.run.undone_after_all() {
+            let event = RunEvent::ChildUndone { task: parent.task.clone(), left: left.to_vec() };
+            return self.note(&parent.run, &event).map(Some);
+        }
         let result = match outcome {
             RunOutcome::Completed { output } => ChildResult::Completed(output.clone()),
             RunOutcome::RolledBack { cause, .. } => ChildResult::Failed(cause.to_string()),
@@ -706,6 +734,7 @@ struct Launches {
 }
 
 /// How a task is performed.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and never kept")]
 enum Ready {
     /// The gate is asked in the append.
     Ask(Action, Context),
@@ -715,7 +744,7 @@ enum Ready {
 }
 
 fn bare(task: &Task, result: Verdict) -> Landed {
-    Landed { task: task.clone(), undo: false, ending: None, result, progress: None, guard: None }
+    Landed { task: task.clone(), ending: None, result, progress: None, guard: None }
 }
 
 fn no(task: &Task, error: StepError) -> Landed {

@@ -5,27 +5,34 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::archive::{self, HistoryEntry};
+#[cfg(feature = "schedule")]
+use super::calendar::{Calendar, Recurring, ScheduleView};
 use super::definition::{DefinitionErrors, Path, Workflow};
+use super::diagram::Diagram;
 use super::drive::approval_action;
 use super::error::WorkflowError;
+use super::explain::{self, Explanation};
 use super::library::Library;
+use super::listing::{self, RunSummary};
 use super::load;
 use super::metrics::{Counters, WorkflowMetrics};
 use super::parts::Parts;
-use super::run::{Answer, Refused, Request, Run, RunEvent, RunOutcome, RunStarted, RunView};
+use super::run::{Answer, MAX_RUN_ID, Refused, Request, Run, RunEvent, RunOutcome, RunStarted, RunView};
 use super::trace::TraceContext;
 use super::worker::{Endings, Worker, WorkerOptions};
 use crate::action::{Context, Decision, Executors, Gate};
+use crate::artifact::Artifacts;
 use crate::clock::{Clock, Timestamp};
 use crate::digest::Digest;
-use crate::event::{AppendError, Batch, EventStore, ExpectedVersion, PageSize, StreamWrite, Version};
+use crate::event::{AppendError, Batch, EventStore, ExpectedVersion, StreamWrite};
+#[cfg(feature = "schedule")]
+use crate::id::ScheduleId;
 use crate::id::{ActionKind, AgentId, IdError, RunId, SignalName, WorkerName, WorkflowName};
 use crate::shutdown::Shutdown;
 
 /// How often a request is tried again when the run moved on meanwhile.
 const MAX_CONFLICTS: u32 = 64;
-/// The longest id of a run: the names of its actions, and of the runs it starts, are made of it.
-const MAX_RUN_ID: usize = 110;
 
 /// What is to be started.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +112,7 @@ impl Start {
 /// ```
 #[derive(Clone)]
 pub struct WorkflowEngine {
-    parts: Parts,
+    parts: Arc<Parts>,
     endings: Arc<Endings>,
 }
 
@@ -143,23 +150,18 @@ impl WorkflowEngineBuilder {
         self
     }
 
+    /// Sets where the histories of runs that have ended can be moved. Without it they stay where they are.
+    #[must_use]
+    pub fn with_artifacts(mut self, artifacts: Arc<dyn Artifacts>) -> Self {
+        self.parts.artifacts = Some(artifacts);
+        self
+    }
+
     /// The engine.
     #[must_use]
     pub fn build(self) -> WorkflowEngine {
-        WorkflowEngine { parts: self.parts, endings: Arc::default() }
+        WorkflowEngine { parts: Arc::new(self.parts), endings: Arc::default() }
     }
-}
-
-/// One entry of the history of a run.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct HistoryEntry {
-    /// Its place in the history, from 1.
-    pub version: Version,
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened.
-    pub event: RunEvent,
 }
 
 impl WorkflowEngine {
@@ -172,6 +174,7 @@ impl WorkflowEngine {
             gate,
             executors: Executors::new(),
             library: Arc::new(Library::default()),
+            artifacts: None,
             counters: Arc::new(Counters::default()),
         };
         WorkflowEngineBuilder { parts }
@@ -203,7 +206,7 @@ impl WorkflowEngine {
         let unknown = || WorkflowError::UnknownWorkflow { name: workflow.clone() };
         let definition = self.parts.library.latest(&workflow).ok_or_else(unknown)?;
         definition.workflow.input.check("input", &input).map_err(WorkflowError::Input)?;
-        let actual = serde_json::to_vec(&input).map_or(usize::MAX, |json| json.len());
+        let actual = crate::action::json_len(&input);
         let limit = crate::action::MAX_PARAMS;
         if actual > limit {
             return Err(WorkflowError::InputTooLarge { actual, limit });
@@ -397,6 +400,19 @@ impl WorkflowEngine {
         self.request(run, Request::Cancel { by, reason: reason.into() }).await
     }
 
+    /// Undoes what a run did that has completed.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; [`Refused::NotCompleted`] for a run that is still open.
+    pub async fn roll_back(
+        &self,
+        run: &RunId,
+        by: AgentId,
+        reason: impl Into<String>,
+    ) -> Result<(), WorkflowError> {
+        self.request(run, Request::RollBack { by, reason: reason.into() }).await
+    }
+
     /// Lets a run go on under another definition.
     ///
     /// # Errors
@@ -450,23 +466,66 @@ impl WorkflowEngine {
     /// # Errors
     /// [`WorkflowError::UnknownRun`], or a store that cannot be read.
     pub async fn history(&self, run: &RunId) -> Result<Vec<HistoryEntry>, WorkflowError> {
-        let stream = load::stream(run)?;
-        let mut entries = Vec::new();
-        let mut after = Version::EMPTY;
-        loop {
-            let page = self.parts.store.read_stream(&stream, after, PageSize::default()).await?;
-            let Some(last) = page.last() else { break };
-            after = last.version;
-            for event in &page {
-                if let Some(read) = RunEvent::read(event)? {
-                    entries.push(HistoryEntry { version: event.version, at: event.at, event: read });
-                }
-            }
-        }
-        if entries.is_empty() {
-            return Err(WorkflowError::UnknownRun { run: run.clone() });
-        }
-        Ok(entries)
+        archive::history(&self.parts, run).await
+    }
+
+    /// What happened to a run and why, in words.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub async fn explain(&self, run: &RunId) -> Result<Explanation, WorkflowError> {
+        let history = self.history(run).await?;
+        Ok(explain::explain(self.load(run).await?.workflow(), &history))
+    }
+
+    /// The picture of a run: its workflow, with the state of each step. As SVG.
+    ///
+    /// # Errors
+    /// As [`Self::view`].
+    pub async fn svg(&self, run: &RunId) -> Result<String, WorkflowError> {
+        self.picture(run, |diagram| diagram.to_svg()).await
+    }
+
+    /// The picture of a run as Mermaid.
+    ///
+    /// # Errors
+    /// As [`Self::view`].
+    pub async fn mermaid(&self, run: &RunId) -> Result<String, WorkflowError> {
+        self.picture(run, |diagram| diagram.to_mermaid()).await
+    }
+
+    async fn picture(
+        &self,
+        run: &RunId,
+        draw: impl FnOnce(&Diagram<'_>) -> String,
+    ) -> Result<String, WorkflowError> {
+        let state = self.load(run).await?;
+        let diagram = Diagram::of(state.workflow());
+        let marks = explain::marks(&state.view());
+        Ok(draw(&marks.into_iter().fold(diagram, |diagram, (step, mark)| diagram.with_state(step, mark))))
+    }
+
+    /// The runs of the store, in the order of their ids, but for those that were archived. Reads the whole log.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub async fn runs(&self) -> Result<Vec<RunSummary>, WorkflowError> {
+        listing::list(&*self.parts.store).await
+    }
+
+    /// Moves the history of a run that has ended to an artefact, and frees its place in the store. View, history and
+    /// explanation of the run are then read from there. Answers where it is. Safe to repeat.
+    ///
+    /// The actions of the run are left where they are: they are what an audit reads.
+    ///
+    /// # Errors
+    /// [`WorkflowError::Open`] for a run that has not ended, [`WorkflowError::NoArchive`] without a store of
+    /// artefacts, or a store that fails.
+    ///
+    /// # Cancel safety
+    /// Safe; nothing is erased before its archive is durable.
+    pub async fn archive(&self, run: &RunId) -> Result<Digest, WorkflowError> {
+        archive::archive(&self.parts, run).await
     }
 
     /// Waits until a run has ended, and answers how.
@@ -485,10 +544,8 @@ impl WorkflowEngine {
             if let Some(outcome) = self.load(run).await?.outcome() {
                 return Ok(outcome.clone());
             }
-            if self.endings.has_worker() {
-                if told.await.is_ok() {
-                    continue;
-                }
+            if self.endings.has_worker() && told.await.is_ok() {
+                continue;
             }
             // Nobody in this process follows the log for us.
             let log = match &mut log {
@@ -527,6 +584,62 @@ impl WorkflowEngine {
         worker.serve(shutdown).await
     }
 
+    /// Starts runs by themselves from now on, or replaces the schedule of this id. Its runs are named
+    /// `SCHEDULE/MILLISECONDS`, and each starts once, however many workers there are.
+    ///
+    /// # Errors
+    /// [`WorkflowError`]: an unknown workflow, an input that does not match, or a store that is not available.
+    #[cfg(feature = "schedule")]
+    pub async fn schedule(&self, recurring: Recurring) -> Result<(), WorkflowError> {
+        let unknown = || WorkflowError::UnknownWorkflow { name: recurring.workflow.clone() };
+        let definition = self.parts.library.latest(&recurring.workflow).ok_or_else(unknown)?;
+        definition.workflow.input.check("input", &recurring.input).map_err(WorkflowError::Input)?;
+        Calendar::set(&self.parts, recurring).await
+    }
+
+    /// Lets a schedule start nothing until it is resumed. What would have started meanwhile is not made up for.
+    ///
+    /// # Errors
+    /// [`WorkflowError::UnknownSchedule`], or a store that is not available.
+    #[cfg(feature = "schedule")]
+    pub async fn pause_schedule(&self, schedule: &ScheduleId) -> Result<(), WorkflowError> {
+        self.known(schedule, Calendar::pause(&self.parts, schedule, true).await?)
+    }
+
+    /// Lets a paused schedule go on.
+    ///
+    /// # Errors
+    /// As [`Self::pause_schedule`].
+    #[cfg(feature = "schedule")]
+    pub async fn resume_schedule(&self, schedule: &ScheduleId) -> Result<(), WorkflowError> {
+        self.known(schedule, Calendar::pause(&self.parts, schedule, false).await?)
+    }
+
+    /// Removes a schedule; runs that were started go on.
+    ///
+    /// # Errors
+    /// As [`Self::pause_schedule`].
+    #[cfg(feature = "schedule")]
+    pub async fn unschedule(&self, schedule: &ScheduleId) -> Result<(), WorkflowError> {
+        self.known(schedule, Calendar::remove(&self.parts, schedule).await?)
+    }
+
+    /// A schedule as it stands.
+    ///
+    /// # Errors
+    /// As [`Self::pause_schedule`].
+    #[cfg(feature = "schedule")]
+    pub async fn view_schedule(&self, schedule: &ScheduleId) -> Result<ScheduleView, WorkflowError> {
+        let view = Calendar::view(&*self.parts.store, schedule).await?;
+        view.ok_or_else(|| WorkflowError::UnknownSchedule { name: schedule.to_string() })
+    }
+
+    #[cfg(feature = "schedule")]
+    #[expect(clippy::unused_self, reason = "a step of the methods above")]
+    fn known(&self, schedule: &ScheduleId, known: bool) -> Result<(), WorkflowError> {
+        if known { Ok(()) } else { Err(WorkflowError::UnknownSchedule { name: schedule.to_string() }) }
+    }
+
     /// What this engine and its workers have done.
     #[must_use]
     pub fn metrics(&self) -> WorkflowMetrics {
@@ -542,8 +655,7 @@ impl WorkflowEngine {
     }
 
     async fn load(&self, run: &RunId) -> Result<Run, WorkflowError> {
-        let loaded = load::load(&*self.parts.store, &self.parts.library, run, Version::EMPTY).await?;
-        loaded.ok_or_else(|| WorkflowError::UnknownRun { run: run.clone() })
+        archive::load(&self.parts, run).await
     }
 }
 

@@ -3,6 +3,7 @@
 use super::definition::Mismatch;
 use super::run::Refused;
 use crate::action::GateError;
+use crate::artifact::ArtifactError;
 use crate::digest::Digest;
 use crate::event::{AppendError, DecodeError, ReadError};
 use crate::fault::{Fault, Reaction, Retry};
@@ -56,6 +57,41 @@ pub enum WorkflowError {
         #[source]
         source: IdError,
     },
+    /// A name leaves no room for those that are made of it.
+    #[error("the name {name:?} cannot be used")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: IdError,
+    },
+    /// There is no such schedule.
+    #[error("there is no schedule {name:?}")]
+    UnknownSchedule {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The history of the run was moved to an artefact, and this engine has no store of artefacts, or it is not there.
+    #[error("run {run} is archived in artefact {artifact}, which cannot be read")]
+    Archived {
+        /// The run.
+        run: RunId,
+        /// Where its history is.
+        artifact: Digest,
+    },
+    /// The engine was given no store of artefacts to archive into.
+    #[error("no store of artefacts is configured to archive into")]
+    NoArchive,
+    /// Only what has ended can be archived.
+    #[error("run {run} has not ended")]
+    Open {
+        /// The run.
+        run: RunId,
+    },
+    /// The store of artefacts failed.
+    #[error("the artefact store failed")]
+    Artifact(#[from] ArtifactError),
     /// The run does not do what was asked.
     #[error("refused")]
     Refused(#[from] Refused),
@@ -102,9 +138,14 @@ impl Reaction for WorkflowError {
             Self::Input(_) | Self::InputTooLarge { .. } | Self::Id { .. } | Self::Replaced { .. } => {
                 Fault::Caller
             }
+            Self::Name { .. } | Self::UnknownSchedule { .. } | Self::Open { .. } | Self::NoArchive => {
+                Fault::Caller
+            }
             Self::UnknownDefinition { .. } | Self::Damaged { .. } | Self::Contended { .. } => {
                 Fault::Environment
             }
+            Self::Archived { .. } => Fault::Environment,
+            Self::Artifact(error) => error.fault(),
             Self::Refused(error) => error.fault(),
             Self::Gate(error) => error.fault(),
             Self::Append(error) => error.fault(),
@@ -119,7 +160,11 @@ impl Reaction for WorkflowError {
             Self::Input(_) | Self::InputTooLarge { .. } | Self::Id { .. } | Self::Replaced { .. } => {
                 Retry::Never
             }
-            Self::UnknownDefinition { .. } | Self::Damaged { .. } => Retry::Never,
+            Self::UnknownDefinition { .. } | Self::Damaged { .. } | Self::Archived { .. } => Retry::Never,
+            Self::Name { .. } | Self::UnknownSchedule { .. } | Self::Open { .. } | Self::NoArchive => {
+                Retry::Never
+            }
+            Self::Artifact(error) => error.retry(),
             Self::Contended { .. } => Retry::Later,
             Self::Refused(error) => error.retry(),
             Self::Gate(error) => error.retry(),

@@ -1,5 +1,6 @@
 //! One task with its executor: within its time limit, and with its heart beating.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -7,21 +8,27 @@ use futures_util::future::{BoxFuture, Either, select};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::error::WorkflowError;
 use super::leased::Leased;
+use super::load;
 use super::parts::Parts;
-use super::run::{Run, StepError, Task, TaskResult, UndoResult};
+use super::run::{Request, Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
-    Action, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError, Executor,
-    GateError, Link, Outcome, Pursued, Refusal,
+    Action, ActionError, ActionState, Attempt, CallError, Context, Effect, Ending, Endorsement, ExecuteError,
+    Executor, GateError, Link, Pursued, Pursuit, Refusal,
 };
+use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite, Version};
 use crate::failure_text::{error_text, panic_text};
 use crate::fault::{Reaction, Retry};
+use crate::id::{ActionId, AgentId, RunId};
+
+/// How often a request to another run is tried again when that run moved on meanwhile.
+const MAX_CONFLICTS: u32 = 64;
 
 /// What came back from an executor.
 #[derive(Debug)]
 pub(super) struct Landed {
     pub(super) task: Task,
-    pub(super) undo: bool,
     /// The end of the action, to be made durable with the run's own events.
     pub(super) ending: Option<Ending>,
     pub(super) result: Verdict,
@@ -39,7 +46,7 @@ pub(super) enum Verdict {
     /// The lease of the worker ended before the executor was called.
     Fenced,
     /// The store or the books are not available: nothing is known, and nothing was changed.
-    Lost(GateError),
+    Lost(WorkflowError),
 }
 
 /// How a task is to be performed.
@@ -60,13 +67,18 @@ pub(super) struct Flight {
 }
 
 /// Hands a task to its executor.
-pub(super) fn launch(parts: &Parts, leased: Leased, run: &Run, task: Task, how: How) -> Flight {
-    let link = Link::new(run.progress(&task).cloned(), run.trace_of(&task));
+pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, how: How) -> Flight {
+    let trace = run.trace_of(&task);
+    let span =
+        tracing::info_span!("workflow.step", run = %run.id(), task = %task, trace = tracing::field::Empty);
+    if let Some(trace) = &trace {
+        span.record("trace", tracing::field::display(trace));
+    }
+    let link = Link::new(run.progress(&task).cloned(), trace);
     let beats = link.beats.subscribe();
     let now = parts.clock.now();
-    let (limit, silence) = (run.time_limit(&task, now), run.heartbeat(&task));
+    let (limit, silence, pursuit) = (run.time_limit(&task, now), run.heartbeat(&task), run.pursuit());
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
-    let span = tracing::info_span!("workflow.step", run = %run.id(), task = %task);
     let future = async move {
         let action = match &how {
             How::Pursue { action, .. } | How::Settle { action, .. } => Some(action.clone()),
@@ -82,13 +94,14 @@ pub(super) fn launch(parts: &Parts, leased: Leased, run: &Run, task: Task, how: 
                 let (parts, leased) = (parts.clone(), leased.clone());
                 async move {
                     let endorsement = endorsement.as_ref();
-                    parts.gate.pursue(&action, &context, endorsement, &leased, false, link).await
+                    parts.gate.pursue(&action, &context, endorsement, &leased, pursuit, link).await
                 }
                 .boxed()
             }
             How::Settle { action, context } => {
                 let parts = parts.clone();
-                async move { parts.gate.pursue(&action, &context, None, &parts.executors, true, link).await }
+                let settle = Pursuit::Settle;
+                async move { parts.gate.pursue(&action, &context, None, &parts.executors, settle, link).await }
                     .boxed()
             }
         };
@@ -107,29 +120,32 @@ pub(super) fn launch(parts: &Parts, leased: Leased, run: &Run, task: Task, how: 
 }
 
 /// Hands the undoing of a task to its executor.
-pub(super) fn launch_undo(parts: &Parts, leased: Leased, run: &Run, task: Task) -> Flight {
+pub(super) fn launch_undo(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task) -> Flight {
     let link = Link::new(None, run.trace_of(&task));
     let beats = link.beats.subscribe();
-    let context = run.undo_context(&task);
+    let (context, pursuit) = (run.undo_context(&task), run.pursuit());
     let limit = run.definition_of(&task).and_then(|step| step.try_timeout);
-    let (parts, own, id) = (parts.clone(), task.clone(), run.id().clone());
-    let mut listen = beats.clone();
-    let said = run.undo_action(&task);
+    let ids = (run.action_id(&task), run.undo_id(&task));
+    let (parts, own, mut listen) = (parts.clone(), task.clone(), beats.clone());
+    let (said, child) = (run.undo_action(&task), run.child_to_undo(&task));
+    let (id, actor) = (run.id().clone(), run.started().actor.clone());
     let span = tracing::info_span!("workflow.undo", run = %id, task = %task);
     let future = async move {
-        let undo = |result| Landed {
-            task: own.clone(),
-            undo: true,
-            ending: None,
-            result: Verdict::Undo(result),
-            progress: None,
-            guard: None,
-        };
+        let undo = |result| bare(own.clone(), Verdict::Undo(result));
+        if let Some(child) = child {
+            return match roll_back(&parts, &child, actor, &id).await {
+                Ok(result) => undo(result),
+                Err(error) => Landed { result: Verdict::Lost(error), ..undo(UndoResult::Impossible) },
+            };
+        }
         let action = match said {
             Some(action) => action.map(Some),
-            None => match compensation(&parts, &own, &id).await {
+            None => match compensation(&parts, ids).await {
                 Ok(action) => action,
-                Err(error) => return Landed { result: Verdict::Lost(error), ..undo(UndoResult::Impossible) },
+                Err(error) => {
+                    let lost = Verdict::Lost(WorkflowError::Gate(error));
+                    return Landed { result: lost, ..undo(UndoResult::Impossible) };
+                }
             },
         };
         let action = match action {
@@ -137,24 +153,52 @@ pub(super) fn launch_undo(parts: &Parts, leased: Leased, run: &Run, task: Task) 
             Ok(None) => return undo(UndoResult::Impossible),
             Err(error) => return undo(UndoResult::Failed { error, retryable: false }),
         };
-        let pursued = parts.gate.pursue(&action, &context, None, &leased, false, link).boxed();
+        let pursued = parts.gate.pursue(&action, &context, None, &leased, pursuit, link).boxed();
         match timed(&parts, pursued, limit, None, &mut listen).await {
             _ if leased.has_lapsed() => Landed { result: Verdict::Fenced, ..undo(UndoResult::Impossible) },
             Ok(Ok(pursued)) => undone(landed(own, Ok(pursued), None, true)),
             Ok(Err(error)) => Landed { result: undo_error(error), ..undo(UndoResult::Impossible) },
-            Err(late) => undone(find_out(&parts, own, Some(action.clone()), late).await),
+            Err(late) => undone(find_out(&parts, own, Some(action), late).await),
         }
     };
     Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
 }
 
-/// The action that undoes a task in the eyes of its executor.
+/// Asks the run that did a task to undo what it did.
+async fn roll_back(
+    parts: &Parts,
+    child: &RunId,
+    by: AgentId,
+    parent: &RunId,
+) -> Result<UndoResult, WorkflowError> {
+    for _ in 0..MAX_CONFLICTS {
+        let run = match load::load(&*parts.store, &parts.library, child, Version::EMPTY).await {
+            Ok(Some(run)) => run,
+            // Its history is gone, and with it what there was to undo.
+            Ok(None) | Err(WorkflowError::Archived { .. }) => return Ok(UndoResult::Impossible),
+            Err(error) => return Err(error),
+        };
+        let now = parts.clock.now();
+        let request = Request::RollBack { by: by.clone(), reason: format!("{parent} is rolled back") };
+        // Asked before: it says when it is over.
+        let Ok(Some(event)) = run.accept(request, None, now) else { return Ok(UndoResult::Waiting) };
+        let expected = ExpectedVersion::Exact(run.version());
+        let write = StreamWrite::new(load::stream(child)?, expected, vec![event.to_new(now)?]);
+        match parts.store.append(Batch::new().with(write)).await {
+            Ok(_) => return Ok(UndoResult::Waiting),
+            Err(AppendError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(WorkflowError::Contended { tries: MAX_CONFLICTS })
+}
+
+/// The action that undoes a task in the eyes of its executor, from the ids of the task's own action and its undo.
 async fn compensation(
     parts: &Parts,
-    task: &Task,
-    run: &crate::id::RunId,
+    (done, undo): (Result<ActionId, ActionError>, Result<ActionId, ActionError>),
 ) -> Result<Result<Option<Action>, StepError>, GateError> {
-    let status = match task.action_id(run) {
+    let status = match done {
         Ok(id) => parts.gate.status(&id).await?,
         Err(_) => None,
     };
@@ -168,7 +212,7 @@ async fn compensation(
         Ok(Some(action)) => action,
         Err(panic) => return Ok(Err(StepError::Executor(panic_text(&*panic)))),
     };
-    let renamed = task.undo_id(run).and_then(|id| action.renamed(id, status.action.actor().clone()));
+    let renamed = undo.and_then(|id| action.renamed(id, status.action.actor().clone()));
     Ok(renamed.map(Some).map_err(|error| StepError::OutOfBounds(error_text(&error))))
 }
 
@@ -214,22 +258,25 @@ async fn timed<T>(
     }
 }
 
-/// Finds out what became of an action whose executor took too long.
+/// Finds out what became of an action whose executor took too long. That may take as long again.
 async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late) -> Landed {
-    let why = match late {
-        Late::Limit(limit) => ExecuteError::TimedOut { limit },
-        Late::Silence(limit) => ExecuteError::interrupted(format!("no sign of life for {limit:?}")),
+    let (limit, text) = match late {
+        Late::Limit(limit) => (limit, format!("took longer than {limit:?}")),
+        Late::Silence(limit) => (limit, format!("gave no sign of life for {limit:?}")),
     };
-    let text = error_text(&why);
     let unknown = |task| bare(task, Verdict::Task(TaskResult::Unknown(text.clone())));
     let Some(action) = action else { return unknown(task) };
-    let settle =
-        parts.gate.pursue(&action, &Context::new(), None, &parts.executors, true, Link::default()).await;
     let failed = || {
         let error = StepError::Executor(text.clone());
         Verdict::Task(TaskResult::Failed { error, retryable: true, after: None })
     };
-    match settle {
+    let (context, link, settle) = (Context::new(), Link::default(), Pursuit::Settle);
+    let settled = parts.gate.pursue(&action, &context, None, &parts.executors, settle, link).boxed();
+    let settled = match select(settled, parts.clock.sleep(limit)).await {
+        Either::Left((settled, _)) => settled,
+        Either::Right(_) => return unknown(task),
+    };
+    match settled {
         Ok(Pursued::Ended { ending, result: Err(_), flight }) => {
             Landed { ending: Some(ending), guard: Some(flight), ..bare(task, failed()) }
         }
@@ -246,14 +293,14 @@ async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late)
 }
 
 const fn bare(task: Task, result: Verdict) -> Landed {
-    Landed { task, undo: false, ending: None, result, progress: None, guard: None }
+    Landed { task, ending: None, result, progress: None, guard: None }
 }
 
 fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Action>, again: bool) -> Landed {
     match pursued {
         Ok(Pursued::Ended { ending, result, flight }) => {
             let result = match result {
-                Ok(Outcome { output, .. }) => TaskResult::Succeeded(output),
+                Ok(outcome) => TaskResult::Succeeded(outcome),
                 Err(CallError::Output(error)) => {
                     TaskResult::Spoilt(StepError::OutOfBounds(error_text(&error)))
                 }
@@ -264,7 +311,7 @@ fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Actio
             };
             Landed { ending: Some(ending), guard: Some(flight), ..bare(task, Verdict::Task(result)) }
         }
-        Ok(Pursued::Before(outcome)) => bare(task, Verdict::Task(TaskResult::Replayed(outcome.output))),
+        Ok(Pursued::Before(outcome)) => bare(task, Verdict::Task(TaskResult::Replayed(outcome))),
         Ok(Pursued::FailedBefore(error)) => {
             let error = StepError::Executor(error);
             bare(task, Verdict::Task(TaskResult::Failed { error, retryable: false, after: None }))
@@ -293,13 +340,14 @@ fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
         },
         GateError::Refused(refusal) => refused(refusal),
         GateError::Invalid(error) => no(StepError::OutOfBounds(error_text(&error)), false),
+        error @ GateError::Expired { .. } => no(StepError::Executor(error_text(&error)), false),
         // Nothing was ever attempted.
         GateError::Unknown { .. } => no(StepError::Executor("it was never begun".to_owned()), false),
         error @ (GateError::Append(_)
         | GateError::Read(_)
         | GateError::Treasury(_)
         | GateError::Journal(_)
-        | GateError::Contended { .. }) => Verdict::Lost(error),
+        | GateError::Contended { .. }) => Verdict::Lost(WorkflowError::Gate(error)),
         // Another call performs it, or its executor cannot tell.
         error => Verdict::Task(TaskResult::Unknown(error_text(&error))),
     }
@@ -317,6 +365,7 @@ pub(super) fn refused(refusal: Refusal) -> Verdict {
     Verdict::Task(TaskResult::Failed { error, retryable, after: None })
 }
 
+/// What a landing means when the task was to be undone.
 fn undone(landed: Landed) -> Landed {
     let result = match landed.result {
         Verdict::Task(TaskResult::Succeeded(_) | TaskResult::Replayed(_) | TaskResult::Spoilt(_)) => {
@@ -330,7 +379,7 @@ fn undone(landed: Landed) -> Landed {
         }
         other => other,
     };
-    Landed { undo: true, result, ..landed }
+    Landed { result, ..landed }
 }
 
 /// What rules and budgets do not let through now, they may let through later; and an undo has to succeed one day.

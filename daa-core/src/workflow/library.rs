@@ -1,6 +1,6 @@
 //! The definitions that are known, by digest and by name.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::definition::{Compiled, Workflow};
@@ -27,10 +27,10 @@ pub(super) struct Library {
 #[derive(Debug, Default)]
 struct Known {
     by_digest: HashMap<Digest, Arc<Compiled>>,
-    /// The version of each name that was registered last.
-    latest: HashMap<WorkflowName, Digest>,
-    /// The names that were registered here: what others register does not change what is started here.
-    own: HashSet<WorkflowName>,
+    /// The version of each name that was registered last by this engine.
+    registered: HashMap<WorkflowName, Digest>,
+    /// The version of each name that was registered last by anybody, as far as the log was followed.
+    seen: HashMap<WorkflowName, Digest>,
 }
 
 impl Library {
@@ -53,8 +53,7 @@ impl Library {
             Err(error) => return Err(error.into()),
         }
         let mut known = self.known();
-        known.own.insert(compiled.workflow.name.clone());
-        known.latest.insert(compiled.workflow.name.clone(), compiled.digest);
+        known.registered.insert(compiled.workflow.name.clone(), compiled.digest);
         known.by_digest.insert(compiled.digest, compiled);
         Ok(())
     }
@@ -62,16 +61,15 @@ impl Library {
     /// Takes note of a definition that is in the store.
     pub(super) fn learn(&self, compiled: Arc<Compiled>) {
         let mut known = self.known();
-        if !known.own.contains(&compiled.workflow.name) {
-            known.latest.insert(compiled.workflow.name.clone(), compiled.digest);
-        }
+        known.seen.insert(compiled.workflow.name.clone(), compiled.digest);
         known.by_digest.insert(compiled.digest, compiled);
     }
 
-    /// The version of a name that was registered last.
+    /// The version of a name that this engine registered last, or else anybody.
     pub(super) fn latest(&self, name: &WorkflowName) -> Option<Arc<Compiled>> {
         let known = self.known();
-        known.by_digest.get(known.latest.get(name)?).cloned()
+        let digest = known.registered.get(name).or_else(|| known.seen.get(name))?;
+        known.by_digest.get(digest).cloned()
     }
 
     /// The definition of a digest.

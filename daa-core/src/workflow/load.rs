@@ -1,9 +1,11 @@
 //! Reading a run from its stream.
 
+use super::archive::HistoryEntry;
 use super::error::WorkflowError;
 use super::library::Library;
 use super::run::{Run, RunEvent, stream_of};
-use crate::event::{EventStore, PageSize, RecordedEvent, Version};
+use crate::clock::Timestamp;
+use crate::event::{EventStore, PageSize, Version};
 use crate::id::{RunId, StreamId};
 
 /// The stream of a run.
@@ -26,7 +28,8 @@ pub(super) async fn load(
         let Some(last) = page.last() else { return Ok(run) };
         after = last.version;
         for event in &page {
-            run = apply(store, library, id, run, event).await?;
+            let (version, at) = (event.version, event.at);
+            run = apply(store, library, id, run, RunEvent::read(event)?, version, at).await?;
         }
     }
 }
@@ -45,9 +48,23 @@ pub(super) async fn catch_up(
             return Ok(run.version() > before);
         }
         for event in &page {
-            follow(store, library, run, event).await?;
+            follow(store, library, run, RunEvent::read(event)?, event.version, event.at).await?;
         }
     }
+}
+
+/// A run from its history.
+pub(super) async fn replay(
+    store: &dyn EventStore,
+    library: &Library,
+    id: &RunId,
+    history: Vec<HistoryEntry>,
+) -> Result<Option<Run>, WorkflowError> {
+    let mut run = None;
+    for HistoryEntry { version, at, event } in history {
+        run = apply(store, library, id, run, Some(event), version, at).await?;
+    }
+    Ok(run)
 }
 
 async fn apply(
@@ -55,24 +72,29 @@ async fn apply(
     library: &Library,
     id: &RunId,
     run: Option<Run>,
-    event: &RecordedEvent,
+    event: Option<RunEvent>,
+    version: Version,
+    at: Timestamp,
 ) -> Result<Option<Run>, WorkflowError> {
     if let Some(mut run) = run {
-        follow(store, library, &mut run, event).await?;
+        follow(store, library, &mut run, event, version, at).await?;
         return Ok(Some(run));
     }
     let damaged = || WorkflowError::Damaged { run: id.clone() };
-    Ok(match RunEvent::read(event)? {
+    Ok(match event {
         Some(RunEvent::Started(started)) => {
             let definition = library.definition(store, started.definition).await?;
-            Some(Run::new(*started, definition, event.at))
+            Some(Run::new(*started, definition, at))
         }
         Some(RunEvent::Snapshot(snapshot)) => {
             let definition = library.definition(store, snapshot.definition()).await?;
-            Some(Run::restore(*snapshot, definition, event.version))
+            Some(Run::restore(*snapshot, definition, version))
         }
-        // What stood there was archived.
+        // What stood there was moved to an archive, and the event that says where comes later.
         None => None,
+        Some(RunEvent::Archived { artifact, .. }) => {
+            return Err(WorkflowError::Archived { run: id.clone(), artifact });
+        }
         Some(_) => return Err(damaged()),
     })
 }
@@ -81,16 +103,18 @@ async fn follow(
     store: &dyn EventStore,
     library: &Library,
     run: &mut Run,
-    event: &RecordedEvent,
+    event: Option<RunEvent>,
+    version: Version,
+    at: Timestamp,
 ) -> Result<(), WorkflowError> {
-    match RunEvent::read(event)? {
+    match event {
         Some(RunEvent::Migrated { definition }) => {
             let definition = library.definition(store, definition).await?;
             run.rebase(definition);
-            run.skip_to(event.version);
+            run.skip_to(version);
         }
-        Some(event_) => run.apply(event_, event.at),
-        None => run.skip_to(event.version),
+        Some(event) => run.apply(event, at),
+        None => run.skip_to(version),
     }
     Ok(())
 }

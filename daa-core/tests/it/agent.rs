@@ -1,5 +1,6 @@
 //! The agent, end to end.
 
+mod acting;
 mod crash;
 mod cycle;
 mod learning;

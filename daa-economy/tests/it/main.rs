@@ -7,3 +7,4 @@ mod gate;
 mod rewards;
 mod support;
 mod windows;
+mod workflow;

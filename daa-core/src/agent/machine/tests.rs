@@ -5,10 +5,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::action::Outcome;
 use crate::agent::adapt::WEIGHTS;
 use crate::agent::lapse::Cause;
 use crate::agent::plan::{Expectation, MAX_STEPS, PlannedAction};
-use crate::id::{ActionKind, StrategyName};
+use crate::agent::report::{StepResult, UndoResult};
+use crate::id::{ActionId, ActionKind, StrategyName};
 
 /// Arbitrary choices; zeros when the tape has run out.
 struct Tape(std::vec::IntoIter<u8>);
@@ -34,7 +36,6 @@ fn metric(name: &str) -> MetricName {
 
 fn config() -> Arc<Config> {
     Arc::new(Config {
-        agent: AgentId::new("a").unwrap(),
         collectors: vec![(metric("x"), Duration::ZERO), (metric("y"), Duration::from_millis(3))],
         thresholds: vec![Threshold::above("x", 1.0, 0.5).unwrap(), Threshold::below("y", 0.0, 0.2).unwrap()],
         parameters: vec![Parameter::new("p", 0.5, 0.0, 1.0, 0.25).unwrap()].into(),
@@ -65,6 +66,33 @@ fn adjustment(tape: &mut Tape) -> Adjustment {
     }
 }
 
+/// An arbitrary end of a plan: some steps succeed; if one fails, the rest is skipped.
+fn performed(planned: &PlannedCycle, tape: &mut Tape) -> Vec<StepReport> {
+    let good = usize::from(tape.pick(4)) * 2;
+    let steps = planned.plan.steps.iter().enumerate();
+    let failed = good < planned.plan.steps.len();
+    let report = |(at, step): (usize, &PlannedAction)| {
+        let (result, undo) = match at.cmp(&good) {
+            std::cmp::Ordering::Less => {
+                let undo = match tape.pick(3) {
+                    0 => UndoResult::Impossible,
+                    1 => UndoResult::Failed { error: "no".to_owned() },
+                    _ => UndoResult::Undone,
+                };
+                let outcome = Outcome::new(1);
+                (StepResult::Succeeded { outcome, replayed: false }, failed.then_some(undo))
+            }
+            std::cmp::Ordering::Equal => {
+                (StepResult::Failed { error: "no".to_owned(), uncertain: tape.pick(2) == 0 }, None)
+            }
+            std::cmp::Ordering::Greater => (StepResult::Skipped, None),
+        };
+        let id = ActionId::new(format!("a/{}/{at}", planned.cycle)).unwrap();
+        StepReport { id, kind: step.kind.clone(), result, undo }
+    };
+    steps.map(report).collect()
+}
+
 /// An arbitrary answer to what the machine wants done.
 fn answer(effect: &Effect, now: Timestamp, tape: &mut Tape) -> Option<Input> {
     Some(match effect {
@@ -89,15 +117,7 @@ fn answer(effect: &Effect, now: Timestamp, tape: &mut Tape) -> Option<Input> {
             }
         }),
         Effect::Record(_) => Input::Recorded,
-        Effect::Perform { .. } => Input::Performed(match tape.pick(5) {
-            0 => StepResult::Failed { error: "no".to_owned(), uncertain: tape.pick(2) == 0 },
-            _ => StepResult::Succeeded { outcome: Outcome::new(1), replayed: false },
-        }),
-        Effect::Undo { .. } => Input::Undone(match tape.pick(3) {
-            0 => UndoResult::Impossible,
-            1 => UndoResult::Failed { error: "no".to_owned() },
-            _ => UndoResult::Undone,
-        }),
+        Effect::Act { planned, .. } => Input::Acted(performed(planned, tape)),
         Effect::Reflect(_) => Input::Reflected(match tape.pick(5) {
             0 => Err(lapse(Part::Reflector, tape)),
             _ => Ok(Reflection::new(tape.number())),
@@ -118,12 +138,10 @@ fn phase(effect: &Effect, acted: bool) -> u8 {
         Effect::Reason(_) => 2,
         Effect::Record(records) => match records.first() {
             Some(Record::Planned(_)) => 3,
-            Some(Record::RollingBack { .. }) => 5,
             _ => 10,
         },
         Effect::Announce(_) => 3,
-        Effect::Perform { .. } => 4,
-        Effect::Undo { .. } => 6,
+        Effect::Act { .. } => 4,
         Effect::Collect(_) => 7,
         Effect::Reflect(_) => 8,
         Effect::Adapt(_) => 9,
@@ -150,7 +168,7 @@ fn run(machine: &mut Machine, now: Timestamp, tape: &mut Tape) -> (Vec<Input>, V
 fn check_order(effects: &[Effect]) {
     assert!(matches!(effects.last(), Some(Effect::Finish(_))), "the cycle did not end");
     let acted = |index: usize| {
-        effects[..index].iter().any(|effect| matches!(effect, Effect::Perform { .. } | Effect::Record(_)))
+        effects[..index].iter().any(|effect| matches!(effect, Effect::Act { .. } | Effect::Record(_)))
     };
     let phases: Vec<_> =
         effects.iter().enumerate().map(|(index, effect)| phase(effect, acted(index))).collect();
@@ -159,35 +177,37 @@ fn check_order(effects: &[Effect]) {
     assert!(ordered.is_sorted(), "{phases:?}");
 }
 
-/// Acts only on a durable plan, in its order, and undoes what succeeded, in reverse order.
+/// Acts once, on a durable plan, and tells what became of each of its steps.
 fn check_acts(effects: &[Effect], report: &CycleReport) {
-    let performed: Vec<_> = effects
+    let acts: Vec<_> = effects
         .iter()
-        .filter_map(|effect| match effect {
-            Effect::Perform { action, .. } => Some(action.id().clone()),
+        .enumerate()
+        .filter_map(|(at, effect)| match effect {
+            Effect::Act { planned, resumed } => Some((at, planned, *resumed)),
             _ => None,
         })
         .collect();
-    let undone: Vec<_> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Undo { action, .. } => Some(action.id().clone()),
-            _ => None,
-        })
-        .collect();
-    let planned: Vec<_> = report.steps.iter().map(|step| step.id.clone()).collect();
-    assert_eq!(performed, planned[..performed.len()]);
-    let succeeded = |step: &&StepReport| matches!(step.result, StepResult::Succeeded { .. });
-    let good: Vec<_> = report.steps.iter().filter(succeeded).map(|step| step.id.clone()).collect();
-    if good.len() == planned.len() {
-        assert!(undone.is_empty());
-    } else {
-        assert_eq!(undone, good.into_iter().rev().collect::<Vec<_>>());
-        assert!(report.steps[performed.len()..].iter().all(|step| step.result == StepResult::Skipped));
-    }
-    let plans = effects.iter().position(|effect| phase(effect, true) == 3);
-    let first = effects.iter().position(|effect| matches!(effect, Effect::Perform { .. }));
-    assert!(first.is_none() || plans.is_some_and(|plan| plan < first.unwrap()), "acted without a plan");
+    let [(at, planned, resumed)] = acts[..] else {
+        assert!(acts.is_empty() && report.steps.is_empty(), "acted more than once");
+        return;
+    };
+    assert_eq!((report.steps.len(), resumed), (planned.plan.steps.len(), report.resumed));
+    let recorded = |effect: &Effect| match effect {
+        Effect::Record(records) => records.first() == Some(&Record::Planned(planned.clone())),
+        _ => false,
+    };
+    assert!(resumed || effects[..at].iter().any(recorded), "acted without a plan");
+    let told = report.events.iter().filter_map(|event| match event {
+        DaaEvent::ActionSucceeded { action, .. } => Some((action, true)),
+        DaaEvent::ActionFailed { action, .. } => Some((action, false)),
+        _ => None,
+    });
+    let done = report.steps.iter().filter_map(|step| match step.result {
+        StepResult::Succeeded { .. } => Some((&step.id, true)),
+        StepResult::Failed { .. } => Some((&step.id, false)),
+        StepResult::Skipped => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), done.collect::<Vec<_>>());
 }
 
 proptest! {
@@ -248,13 +268,10 @@ proptest! {
         let (_, again) = run(&mut rebuilt, now, &mut Tape(vec![1; 500].into_iter()));
         let Some(Effect::Finish(report)) = again.last() else { panic!("the cycle did not end") };
         prop_assert_eq!(report.resumed, plan.is_some());
-        if let Some(OpenCycle { planned, rollback }) = plan {
+        if let Some(planned) = plan {
             prop_assert!(!again.iter().any(|effect| matches!(effect, Effect::Reason(_))), "planned anew");
             prop_assert_eq!(report.steps.len(), planned.plan.steps.len());
-            if let Some(rollback) = rollback {
-                let performed = again.iter().filter(|effect| matches!(effect, Effect::Perform { .. })).count();
-                prop_assert!(performed <= rollback.failed, "went on past the step that failed");
-            }
+            check_acts(&again, report);
         }
     }
 }

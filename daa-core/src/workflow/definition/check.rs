@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::compiled::RESERVED;
+use super::compiled::{ENDINGS, RESERVED};
 use super::graph::Graph;
 use super::infer::{Around, Known, Visible};
 use super::template_check::Templates;
@@ -135,7 +135,7 @@ impl Check<'_> {
             let place = place.then("step");
             if !is_name(name) {
                 self.problems.add(&place, Cause::Name { name: name.to_owned(), max: MAX_NAME });
-            } else if RESERVED.contains(&name) {
+            } else if RESERVED.contains(&name) || ENDINGS.contains(&name) {
                 self.problems.add(&place, Cause::ReservedName { name: name.to_owned() });
             } else if !seen.insert(name) {
                 self.problems.add(&place, Cause::DuplicateStep { name: step.name.clone() });

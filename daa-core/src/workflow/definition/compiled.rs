@@ -1,14 +1,18 @@
 //! A definition, ready to run: checked, and with its dependencies as indexes.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::{Node, Path, Step, StepKind, Workflow};
+use crate::action::Context;
 use crate::digest::Digest;
-use crate::id::StepName;
+use crate::id::{ActionId, StepName};
 
 /// What references begin with when they lead to no step.
 pub(super) const RESERVED: [&str; 6] = ["input", "vars", "run", "item", "index", "last"];
+/// What ids of actions end with that are no step: the undo of a step, and the answer to a request.
+pub(super) const ENDINGS: [&str; 2] = ["undo", "approval"];
 
 /// The place of a step in its definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,11 +30,55 @@ pub(in crate::workflow) struct Compiled {
     pub(in crate::workflow) workflow: Workflow,
     pub(in crate::workflow) digest: Digest,
     pub(in crate::workflow) steps: Vec<CompiledStep>,
-    by_name: HashMap<StepName, StepIndex>,
+    pub(super) by_name: ByName,
+    /// Set for a plan: what it gives beside its steps.
+    pub(in crate::workflow) given: Option<Given>,
+}
+
+/// The places of steps by their names.
+pub(super) type ByName = HashMap<StepName, StepIndex, BuildHasherDefault<Fnv>>;
+
+/// FNV-1a. Every event of a run looks up its step, and the names of one definition are few and short: whoever writes one
+/// whose names collide slows down nobody else.
+#[derive(Clone, Debug)]
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 =
+            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// What a plan gives that another definition leaves to its runs.
+#[derive(Clone, Debug)]
+pub(in crate::workflow) struct Given {
+    /// The names of the actions, by the order of the steps.
+    pub(in crate::workflow) actions: Vec<GivenId>,
+    /// What the rules are told beside each action.
+    pub(in crate::workflow) context: Context,
+}
+
+/// The name of an action that is not made of run and step.
+#[derive(Clone, Debug)]
+pub(in crate::workflow) struct GivenId {
+    pub(in crate::workflow) id: ActionId,
+    /// Others may ask for the action too: what they did is not undone.
+    pub(in crate::workflow) shared: bool,
 }
 
 /// A step and its neighbours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::workflow) struct CompiledStep {
     /// How many steps must be settled before it; each counts once.
     pub(in crate::workflow) waits_for: u16,
@@ -47,11 +95,16 @@ impl Compiled {
         self.workflow.steps.get(index.get())
     }
 
+    /// The name of the action of a step, where a plan gives one.
+    pub(in crate::workflow) fn given_id(&self, step: &str) -> Option<&GivenId> {
+        self.given.as_ref()?.actions.get(self.index(step)?.get())
+    }
+
     /// Finds the dependencies. What they lead to must have been checked.
     pub(super) fn link(workflow: Workflow) -> Arc<Self> {
         let number = |at: usize| StepIndex(u16::try_from(at).unwrap_or(u16::MAX));
         let names = workflow.steps.iter().enumerate().map(|(at, step)| (step.name.clone(), number(at)));
-        let by_name: HashMap<_, _> = names.collect();
+        let by_name: HashMap<_, _, BuildHasherDefault<Fnv>> = names.collect();
         let mut steps = vec![CompiledStep { waits_for: 0, then: Vec::new() }; workflow.steps.len()];
         for (at, step) in workflow.steps.iter().enumerate() {
             let mut needs: Vec<StepIndex> =
@@ -68,7 +121,7 @@ impl Compiled {
             }
         }
         let digest = workflow.digest();
-        Arc::new(Self { workflow, digest, steps, by_name })
+        Arc::new(Self { workflow, digest, steps, by_name, given: None })
     }
 }
 

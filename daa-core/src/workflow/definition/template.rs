@@ -65,6 +65,11 @@ impl Template {
         Self { source, node }
     }
 
+    /// The template that yields exactly `value`, whatever its text looks like.
+    pub(in crate::workflow) fn literal(value: Value) -> Self {
+        Self { source: escaped(&value), node: Node::Literal(value) }
+    }
+
     /// The template as it was written.
     #[must_use]
     pub const fn source(&self) -> &Value {
@@ -77,6 +82,16 @@ impl Template {
 
     pub(super) const fn is_null(&self) -> bool {
         matches!(self.node, Node::Literal(Value::Null))
+    }
+}
+
+/// The value with every `${` written as `$${`.
+fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("${", "$${")),
+        Value::Array(items) => items.iter().map(escaped).collect(),
+        Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), escaped(item))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 
@@ -117,15 +132,19 @@ impl Node {
             Value::Array(items) => {
                 let nodes: Vec<Self> = items.iter().map(Self::parse).collect();
                 if nodes.iter().all(Self::is_literal) {
-                    Self::Literal(source.clone())
+                    Self::Literal(nodes.into_iter().filter_map(Self::into_literal).collect())
                 } else {
                     Self::List(nodes)
                 }
             }
             Value::Object(map) => {
                 let nodes: Vec<_> = map.iter().map(|(key, item)| (key.clone(), Self::parse(item))).collect();
-                let literal = nodes.iter().all(|(_, node)| node.is_literal());
-                if literal { Self::Literal(source.clone()) } else { Self::Object(nodes) }
+                if nodes.iter().all(|(_, node)| node.is_literal()) {
+                    let literal = |(key, node): (String, Self)| Some((key, node.into_literal()?));
+                    Self::Literal(Value::Object(nodes.into_iter().filter_map(literal).collect()))
+                } else {
+                    Self::Object(nodes)
+                }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => Self::Literal(source.clone()),
         }
@@ -133,6 +152,13 @@ impl Node {
 
     const fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))
+    }
+
+    fn into_literal(self) -> Option<Value> {
+        match self {
+            Self::Literal(value) => Some(value),
+            _ => None,
+        }
     }
 
     fn text(text: &str) -> Self {

@@ -8,7 +8,7 @@ use super::failure::{FailureCause, StepError};
 use super::scope::RunScope;
 use super::snapshot::{Admission, Lane, LaneState, Phase};
 use super::state::{Effect, Limits, Recorder, Room, Run, Spot};
-use crate::action::{Action, ActionError, Context};
+use crate::action::{Action, ActionError};
 use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
@@ -202,13 +202,13 @@ impl Run {
                 _ => self.perform(spot, now, None, out),
             },
             Due::Recheck => self.recheck_one(spot, now, out),
-            Due::Rung => self.record(RunEvent::Succeeded { task, output: Value::Null }, now, out),
+            Due::Rung => self.record(RunEvent::done(task, Value::Null), now, out),
             Due::Signal => {
                 let LaneState::Waiting { on: Wait::Signal(name), .. } = &lane.state else { return };
                 let Some(output) = self.state.signals.get(name).and_then(|queue| queue.front()) else {
                     return;
                 };
-                let event = RunEvent::Succeeded { task, output: output.clone() };
+                let event = RunEvent::done(task, output.clone());
                 self.record(event, now, out);
             }
             Due::Late => {
@@ -258,7 +258,7 @@ impl Run {
                     "at": answer.at.as_millis(),
                     "comment": answer.comment,
                 });
-                self.record(RunEvent::Succeeded { task: task.clone(), output }, now, out);
+                self.record(RunEvent::done(task.clone(), output), now, out);
             }
             Some(_) => self.perform(spot, now, None, out),
             None => {}
@@ -478,7 +478,9 @@ impl Run {
         }
         let cost = action.max_cost.as_ref().map(|cost| self.resolve(cost, Some(spot)));
         let actor = self.state.started.actor.clone();
-        Some(action_of(task.action_id(self.id()), action.kind.clone(), actor, params, cost))
+        // In a plan, null is a value like any other.
+        let params = if self.definition.given.is_some() { params } else { or_empty(params) };
+        Some(action_of(self.action_id(task), action.kind.clone(), actor, params, cost))
     }
 
     /// What is to be approved, and its digest: of run, task and value, so that an approval fits nothing else.
@@ -503,15 +505,6 @@ impl Run {
     pub(in crate::workflow) fn progress(&self, task: &Task) -> Option<&Value> {
         self.lane(self.spot(task)?)?.progress.as_ref()
     }
-
-    /// What the rules are told beside an action of the run.
-    pub(in crate::workflow) fn context(&self, task: &Task) -> Context {
-        let started = &self.state.started;
-        Context::new()
-            .with("run", started.run.as_str())
-            .with("workflow", started.workflow.as_str())
-            .with("step", task.to_string())
-    }
 }
 
 /// What is to be done for a lane.
@@ -531,6 +524,11 @@ fn count(lanes: usize) -> u32 {
     u32::try_from(lanes).unwrap_or(u32::MAX)
 }
 
+/// What is not said is an empty object.
+pub(super) fn or_empty(params: Value) -> Value {
+    if params.is_null() { Value::Object(Default::default()) } else { params }
+}
+
 pub(super) fn action_of(
     id: Result<ActionId, ActionError>,
     kind: ActionKind,
@@ -540,7 +538,6 @@ pub(super) fn action_of(
 ) -> Result<Action, StepError> {
     let out_of_bounds = |error: ActionError| StepError::OutOfBounds(error_text(&error));
     let action = id.and_then(|id| Action::new(id, kind, actor)).map_err(out_of_bounds)?;
-    let params = if params.is_null() { Value::Object(Default::default()) } else { params };
     let action = action.with_params(params).map_err(out_of_bounds)?;
     match cost {
         None | Some(Value::Null) => Ok(action),

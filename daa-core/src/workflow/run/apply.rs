@@ -8,6 +8,7 @@ use super::failure::{FailureCause, StepError};
 use super::scope::{AfterLane, RunScope};
 use super::snapshot::{Admission, Lane, LaneState, Phase, StepPhase, UndoState};
 use super::state::{Run, Spot};
+use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::event::Version;
 use crate::workflow::definition::{OnFailure, StepIndex, StepKind};
@@ -45,7 +46,9 @@ impl Run {
                 lane.state = LaneState::Waiting { on, until };
                 None
             }),
-            RunEvent::Succeeded { task, output } => self.succeeded(&task, output),
+            RunEvent::Succeeded { task, output, cost, replayed } => {
+                self.succeeded(&task, output, cost, replayed);
+            }
             RunEvent::Failed { task, error, again, effect } => self.failed(&task, error, again, effect),
             RunEvent::Unknown { task, again, .. } => self.on_lane(&task, false, |lane| {
                 lane.checks = lane.checks.saturating_add(1);
@@ -92,6 +95,17 @@ impl Run {
                 ChildResult::Completed(output) => self.child_completed(&task, output),
                 ChildResult::Failed(error) => self.failed(&task, StepError::Child(error), None, false),
             },
+            RunEvent::RollBackRequested { by, reason } => {
+                if let Phase::Ended(RunOutcome::Completed { .. }) = self.state.phase {
+                    self.state.phase = Phase::RollingBack(FailureCause::Cancelled { by, reason });
+                    self.state.reopened = true;
+                    // Nobody performed it any more.
+                    self.state.claim = None;
+                }
+            }
+            RunEvent::ChildUndone { task, left } => self.on_undo(&task, |lane| {
+                lane.undo = if left.is_empty() { UndoState::Done } else { UndoState::GivenUp };
+            }),
             RunEvent::Updated { var, value } => {
                 if let Value::Object(vars) = &mut self.state.vars {
                     vars.insert(var, value);
@@ -116,8 +130,9 @@ impl Run {
                     Undone::Impossible => UndoState::Impossible,
                 };
             }),
-            RunEvent::UndoFailed { task, again, .. } => self.on_undo(&task, |lane| {
+            RunEvent::UndoFailed { task, error, again } => self.on_undo(&task, |lane| {
                 lane.undo = again.map_or(UndoState::GivenUp, |until| UndoState::Backoff { until });
+                lane.undo_error = Some(error);
             }),
             RunEvent::Ended(outcome) => self.end(outcome),
         }
@@ -182,7 +197,7 @@ impl Run {
         }
     }
 
-    fn succeeded(&mut self, task: &Task, output: Value) {
+    fn succeeded(&mut self, task: &Task, output: Value, cost: Option<Money>, replayed: bool) {
         self.on_lane(task, true, |_| None);
         let Some(spot) = self.spot(task) else { return };
         let Some((step, _)) = self.step(spot.step) else { return };
@@ -199,7 +214,12 @@ impl Run {
         lane.state = LaneState::Done;
         lane.progress = None;
         lane.output = output;
-        self.took_effect(spot);
+        lane.cost = cost;
+        lane.replayed = replayed;
+        // What somebody else may have done is left alone.
+        if !(replayed && self.is_shared(task)) {
+            self.took_effect(spot);
+        }
         self.settle_if_done(spot);
     }
 
@@ -209,7 +229,7 @@ impl Run {
             Some(Err(mismatch)) => {
                 self.failed(task, StepError::Mismatch(mismatch.to_string()), None, true);
             }
-            _ => self.succeeded(task, output),
+            _ => self.succeeded(task, output, None, false),
         }
     }
 

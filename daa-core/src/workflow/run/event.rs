@@ -1,5 +1,6 @@
 //! What happens to a run, as events of its stream.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -8,17 +9,18 @@ use serde_json::Value;
 
 use super::failure::{FailureCause, StepError};
 use super::snapshot::Snapshot;
-use crate::action::ActionError;
+use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::event::{DecodeError, NewEvent, RecordedEvent};
 use crate::id::{
-    ActionId, AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName,
-    WorkflowName,
+    AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName, WorkflowName,
 };
 use crate::workflow::definition::Compiled;
 use crate::workflow::trace::TraceContext;
 
+/// The longest id of a run, in bytes: the names of its actions, and of the runs that it starts, are made of it.
+pub const MAX_RUN_ID: usize = 100;
 /// What stands before the id of a run in the name of its stream.
 pub(in crate::workflow) const STREAM_PREFIX: &str = "workflow/";
 
@@ -27,7 +29,7 @@ pub(in crate::workflow) const STREAM_PREFIX: &str = "workflow/";
 /// # Errors
 /// [`IdError::TooLong`] when the id leaves no room for the names that are made of it.
 pub(in crate::workflow) fn stream_of(run: &RunId) -> Result<StreamId, IdError> {
-    StreamId::new(format!("{STREAM_PREFIX}{run}"))
+    StreamId::new([STREAM_PREFIX, run.as_str()].concat())
 }
 
 /// One doing of a step: the step, and which of its doings; the first is number 0. A step that is done once has only
@@ -47,24 +49,18 @@ impl Task {
         Self { step, lane }
     }
 
-    /// The id of the action that does it: run and step, and so the same for every try.
-    pub(in crate::workflow) fn action_id(&self, run: &RunId) -> Result<ActionId, ActionError> {
-        id_of(format!("{run}/{self}"))
-    }
-
-    /// The id of the action that undoes it.
-    pub(in crate::workflow) fn undo_id(&self, run: &RunId) -> Result<ActionId, ActionError> {
-        id_of(format!("{run}/{self}/undo"))
+    /// As it is shown.
+    pub(in crate::workflow) fn text(&self) -> Cow<'_, str> {
+        match self.lane {
+            0 => Cow::Borrowed(self.step.as_str()),
+            _ => Cow::Owned(self.to_string()),
+        }
     }
 
     /// The id of the run that does it.
     pub(in crate::workflow) fn child_id(&self, run: &RunId) -> Result<RunId, IdError> {
         RunId::new(format!("{run}/{self}"))
     }
-}
-
-fn id_of(text: String) -> Result<ActionId, ActionError> {
-    ActionId::new(&text).map_err(|_| ActionError::IdTooLong { len: text.len() })
 }
 
 /// `step`, or `step.lane` beyond the first lane.
@@ -89,7 +85,7 @@ impl Serialize for Task {
 
 impl<'de> Deserialize<'de> for Task {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         let (step, lane) = match text.rsplit_once('.') {
             Some((step, lane)) => (step, lane.parse().map_err(de::Error::custom)?),
             None => (&*text, 0),
@@ -106,6 +102,13 @@ pub struct Claim {
     pub worker: WorkerName,
     /// Which life of it, from 1: the fencing token of its lease.
     pub incarnation: u64,
+}
+
+impl Claim {
+    /// Whether it is of a later life of the same worker.
+    pub(in crate::workflow) fn replaces(&self, earlier: &Self) -> bool {
+        self.worker == earlier.worker && self.incarnation > earlier.incarnation
+    }
 }
 
 /// The run that waits for this one.
@@ -164,6 +167,21 @@ impl RunStarted {
             parent: Some(Parent { run: parent.run.clone(), task }),
             trace: None,
             attached: false,
+        }
+    }
+
+    /// The beginning of a run that whoever starts it performs.
+    pub(in crate::workflow) fn attached(run: RunId, actor: AgentId, definition: &Compiled) -> Self {
+        Self {
+            run,
+            workflow: definition.workflow.name.clone(),
+            definition: definition.digest,
+            actor,
+            input: Value::Null,
+            priority: 0,
+            parent: None,
+            trace: None,
+            attached: true,
         }
     }
 
@@ -273,6 +291,14 @@ pub enum RunOutcome {
     },
 }
 
+impl RunOutcome {
+    /// Whether every step is settled, and nothing was undone.
+    #[must_use]
+    pub const fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed { .. })
+    }
+}
+
 /// What happens to a run. All events of one run stand in its own stream, `workflow/ID`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -331,6 +357,12 @@ pub enum RunEvent {
         task: Task,
         /// What it yields.
         output: Value,
+        /// What it cost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<Money>,
+        /// It had taken effect before the run asked for it.
+        #[serde(default, skip_serializing_if = "is_default")]
+        replayed: bool,
     },
     /// A try failed.
     Failed {
@@ -404,6 +436,20 @@ pub enum RunEvent {
         task: Task,
         /// How.
         result: ChildResult,
+    },
+    /// What a completed run did is to be undone after all.
+    RollBackRequested {
+        /// Who asked.
+        by: AgentId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// What a run did that a task had waited for was undone.
+    ChildUndone {
+        /// The task.
+        task: Task,
+        /// What could not be undone; empty when everything was.
+        left: Vec<Task>,
     },
     /// A variable was changed.
     Updated {
@@ -488,7 +534,6 @@ macro_rules! kinds {
         impl RunEvent {
             /// The kind that events of this variant are stored under.
             fn kind(&self) -> EventKind {
-                #[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
                 mod kind {
                     use super::{EventKind, LazyLock};
                     $(#[expect(non_upper_case_globals, reason = "named after the variant")]
@@ -522,6 +567,8 @@ kinds! {
     Decided => "workflow.decided.v1",
     AskedAgain => "workflow.asked_again.v1",
     ChildEnded => "workflow.child_ended.v1",
+    RollBackRequested => "workflow.roll_back_requested.v1",
+    ChildUndone => "workflow.child_undone.v1",
     Updated => "workflow.updated.v1",
     Paused => "workflow.paused.v1",
     Resumed => "workflow.resumed.v1",
@@ -538,6 +585,11 @@ kinds! {
 }
 
 impl RunEvent {
+    /// A task that is no action is done.
+    pub(in crate::workflow) const fn done(task: Task, output: Value) -> Self {
+        Self::Succeeded { task, output, cost: None, replayed: false }
+    }
+
     /// Reads a recorded event; `None` when it is not about a run.
     ///
     /// # Errors

@@ -26,6 +26,12 @@ pub enum StepError {
         /// The rules that matched.
         rules: Vec<RuleId>,
     },
+    /// The rules want somebody else to decide, and nobody can be asked.
+    #[error("escalated: {reason}")]
+    Escalated {
+        /// Why, for people.
+        reason: String,
+    },
     /// Funds or budget do not cover it.
     #[error("refused: {0}")]
     Refused(Refusal),

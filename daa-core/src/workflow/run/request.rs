@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::apply::MAX_SIGNALS;
-use super::event::{Approval, RunEvent, Task, Wait};
+use super::event::{Approval, RunEvent, RunOutcome, Task, Wait};
 use super::snapshot::{LaneState, Phase};
 use super::state::Run;
 use crate::clock::Timestamp;
@@ -46,6 +46,13 @@ pub enum Request {
     },
     /// It is to go on.
     Resume,
+    /// It has completed, and what it did is to be undone after all.
+    RollBack {
+        /// Who asks.
+        by: AgentId,
+        /// Why, for people.
+        reason: String,
+    },
     /// It is to stop, and what was done is to be undone.
     Cancel {
         /// Who asks.
@@ -164,6 +171,9 @@ pub enum Refused {
         /// Who wanted to.
         by: AgentId,
     },
+    /// It has not completed: cancel it instead.
+    #[error("the run has not completed")]
+    NotCompleted,
     /// It is not paused.
     #[error("the run is not paused")]
     NotPaused,
@@ -189,10 +199,17 @@ impl Run {
         ruleset: Option<Digest>,
         now: Timestamp,
     ) -> Result<Option<RunEvent>, Refused> {
-        if let Phase::Ended(_) = self.state.phase {
-            return Err(Refused::Ended);
+        match (&self.state.phase, &request) {
+            (Phase::Ended(RunOutcome::Completed { .. }), Request::RollBack { .. }) => {}
+            (Phase::Ended(_), _) => return Err(Refused::Ended),
+            (_, Request::RollBack { .. }) => return Err(Refused::NotCompleted),
+            _ => {}
         }
         match request {
+            Request::RollBack { by, reason } => {
+                short("reason", &reason)?;
+                Ok(Some(RunEvent::RollBackRequested { by, reason }))
+            }
             Request::Signal { signal, payload, key } => self.signalled(signal, payload, key),
             Request::Answer(answer) => self.decided(answer, ruleset, now).map(Some),
             Request::Update { var, value } => {

@@ -9,6 +9,7 @@ use super::event::{ApprovalRequest, RunEvent, Task, Undone, Wait};
 use super::failure::StepError;
 use super::snapshot::LaneState;
 use super::state::{Recorder, Run, Spot};
+use crate::action::{Outcome, Pursuit};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::workflow::TraceContext;
@@ -28,9 +29,9 @@ const RECHECKS: Retry = Retry {
 /// What became of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::workflow) enum TaskResult {
-    Succeeded(Value),
+    Succeeded(Outcome),
     /// It had taken effect before this run asked for it, or before the run was interrupted.
-    Replayed(Value),
+    Replayed(Outcome),
     /// It took no effect.
     Failed {
         error: StepError,
@@ -55,6 +56,8 @@ pub(in crate::workflow) enum TaskResult {
 pub(in crate::workflow) enum UndoResult {
     Done,
     Impossible,
+    /// Another run undoes it, and says when that is over.
+    Waiting,
     Failed {
         error: StepError,
         /// Whether trying again can help.
@@ -76,21 +79,25 @@ impl Run {
             return;
         }
         let Some((step, _)) = self.step(spot.step) else { return };
-        let running = !self.is_rolling_back();
+        let (running, attached) = (!self.is_rolling_back(), self.state.started.attached);
+        let replayed = matches!(result, TaskResult::Replayed(_));
         let event = match result {
-            TaskResult::Succeeded(output) | TaskResult::Replayed(output) => {
+            TaskResult::Succeeded(outcome) | TaskResult::Replayed(outcome) => {
+                let Outcome { output, cost } = outcome;
                 match step.gives.check(task.step.as_str(), &output) {
-                    Ok(()) => RunEvent::Succeeded { task: task.clone(), output },
+                    Ok(()) => RunEvent::Succeeded { task: task.clone(), output, cost, replayed },
                     Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string())),
                 }
             }
+            // A plan wants the effect; only its description is lost.
+            TaskResult::Spoilt(_) if attached => RunEvent::done(task.clone(), Value::Null),
             TaskResult::Spoilt(error) => spoilt(task, error),
             TaskResult::Failed { error, retryable, after } => {
                 let again = (retryable && running).then(|| self.again(spot, after, now)).flatten();
                 RunEvent::Failed { task: task.clone(), error, again, effect: false }
             }
             // Whoever performs an attached run reports at once what it cannot find out.
-            TaskResult::Unknown(error) if self.state.started.attached => {
+            TaskResult::Unknown(error) if attached => {
                 let error = StepError::Uncertain(error);
                 RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
             }
@@ -98,6 +105,10 @@ impl Run {
                 let checks = self.lane(spot).map_or(0, |lane| lane.checks);
                 let again = now + wait(&RECHECKS, self.id(), task, checks.saturating_add(1));
                 RunEvent::Unknown { task: task.clone(), error: StepError::Uncertain(error), again }
+            }
+            TaskResult::Asked { reason, .. } if attached => {
+                let error = StepError::Escalated { reason };
+                RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
             }
             TaskResult::Asked { .. } if !running => {
                 let error = StepError::NotApproved;
@@ -139,6 +150,7 @@ impl Run {
             return;
         }
         let event = match result {
+            UndoResult::Waiting => return,
             UndoResult::Done => RunEvent::Undone { task: task.clone(), result: Undone::Done },
             UndoResult::Impossible => RunEvent::Undone { task: task.clone(), result: Undone::Impossible },
             UndoResult::Failed { error, retryable } => {
@@ -171,6 +183,12 @@ impl Run {
         let (step, state) = self.step(self.spot(task)?.step)?;
         let left = state.deadline.map(|deadline| deadline.since(now));
         [step.try_timeout, left].into_iter().flatten().min()
+    }
+
+    /// How far the actions of the run are brought.
+    pub(in crate::workflow) const fn pursuit(&self) -> Pursuit {
+        // A plan asks once: what came to nothing is for the next plan to look at.
+        if self.state.started.attached { Pursuit::Once } else { Pursuit::Again }
     }
 
     /// The longest silence of its executor.

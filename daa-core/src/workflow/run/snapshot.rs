@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::event::{Approval, Claim, RunOutcome, RunStarted, Task, Wait};
 use super::failure::{FailureCause, StepError};
+use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::id::{LimitKey, SignalName, StepName};
@@ -20,6 +21,9 @@ pub struct Snapshot {
     pub(super) definition: Digest,
     pub(super) claim: Option<Claim>,
     pub(super) phase: Phase,
+    /// Whether it had completed, and is rolled back after all.
+    #[serde(default)]
+    pub(super) reopened: bool,
     pub(super) paused: bool,
     pub(super) cancel: Option<FailureCause>,
     pub(super) admission: Admission,
@@ -108,6 +112,15 @@ pub(super) struct Lane {
     pub(super) progress: Option<Value>,
     pub(super) undo: UndoState,
     pub(super) undo_tries: u32,
+    /// Why it could not be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) undo_error: Option<StepError>,
+    /// What it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cost: Option<Money>,
+    /// It had taken effect before the run asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) replayed: bool,
 }
 
 impl Lane {
@@ -121,6 +134,9 @@ impl Lane {
         progress: None,
         undo: UndoState::None,
         undo_tries: 0,
+        undo_error: None,
+        cost: None,
+        replayed: false,
     };
 }
 

@@ -27,6 +27,8 @@ pub(in crate::workflow) struct Run {
     pub(super) version: Version,
     /// The version of the last snapshot in its stream.
     pub(super) snapshot: Version,
+    /// Whether the state was too large to be written down.
+    pub(super) too_large: bool,
     /// For each step, how many it still waits for.
     pub(super) waits_for: Vec<u16>,
     /// Steps that wait for nothing and are not open yet.
@@ -77,16 +79,6 @@ pub(in crate::workflow) trait Limits: Send {
     fn acquire(&mut self, key: &LimitKey, limit: &Limit, holder: &str, now: Timestamp) -> Room;
 }
 
-/// Limits that are never reached.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::workflow) struct Unlimited;
-
-impl Limits for Unlimited {
-    fn acquire(&mut self, _: &LimitKey, _: &Limit, _: &str, _: Timestamp) -> Room {
-        Room::Granted
-    }
-}
-
 impl Run {
     /// A run that has just begun.
     pub(in crate::workflow) fn new(started: RunStarted, definition: Arc<Compiled>, at: Timestamp) -> Self {
@@ -97,6 +89,7 @@ impl Run {
             at,
             claim: None,
             phase: Phase::Running,
+            reopened: false,
             paused: false,
             cancel: None,
             admission: Admission::Open,
@@ -127,6 +120,7 @@ impl Run {
             open: BTreeSet::new(),
             unsettled: 0,
             snapshot: Version::EMPTY,
+            too_large: false,
             state,
             definition,
             version,
@@ -194,16 +188,16 @@ impl Run {
         &self.state.started
     }
 
-    pub(in crate::workflow) const fn definition(&self) -> &Arc<Compiled> {
-        &self.definition
-    }
-
     pub(in crate::workflow) const fn pinned_to(&self) -> Digest {
         self.state.definition
     }
 
     pub(in crate::workflow) const fn version(&self) -> Version {
         self.version
+    }
+
+    pub(in crate::workflow) const fn snapshot_version(&self) -> Version {
+        self.snapshot
     }
 
     pub(in crate::workflow) const fn claim(&self) -> Option<&Claim> {
@@ -231,18 +225,19 @@ impl Run {
     pub(in crate::workflow) fn snapshot_if_due(&mut self, now: Timestamp, out: &mut Recorder) {
         let lanes: usize = self.state.steps.iter().map(|step| step.lanes.len() + 1).sum();
         let since = self.version.get().saturating_sub(self.snapshot.get());
-        if since < 128.max(4 * lanes as u64) || self.outcome().is_some() {
+        if self.too_large || since < 128.max(4 * lanes as u64) || self.outcome().is_some() {
             return;
         }
-        // A state too large for one event is read from its events.
         let snapshot = RunEvent::Snapshot(Box::new(self.state.clone()));
-        if let Ok(new) = snapshot.to_new(now)
-            && new.payload.len() <= crate::event::BatchLimits::PAYLOAD
-        {
-            out.events.push(new);
-            self.version = self.version.next();
+        match snapshot.to_new(now) {
+            Ok(new) if new.payload.len() <= crate::event::BatchLimits::PAYLOAD => {
+                out.events.push(new);
+                self.version = self.version.next();
+                self.snapshot = self.version;
+            }
+            // A state too large for one event is read from its events.
+            _ => self.too_large = true,
         }
-        self.snapshot = self.version;
     }
 
     pub(super) fn step(&self, index: StepIndex) -> Option<(&Step, &StepState)> {
@@ -286,11 +281,5 @@ impl Run {
             effects.push(Effect::Undo(task));
         }
         effects
-    }
-
-    /// Whether something is with an executor.
-    pub(in crate::workflow) fn is_under_way(&self) -> bool {
-        self.open_lanes().any(|(_, lane)| lane.state == LaneState::InFlight)
-            || self.undo_in_flight().is_some()
     }
 }

@@ -4,9 +4,10 @@ use super::event::{RunEvent, RunOutcome, Task};
 use super::failure::FailureCause;
 use super::snapshot::{LaneState, Phase, UndoState};
 use super::state::{Effect, Recorder, Run, Spot};
-use crate::action::{Action, Context};
+use crate::action::Action;
 use crate::clock::Timestamp;
-use crate::workflow::definition::Undo;
+use crate::id::RunId;
+use crate::workflow::definition::{StepKind, Undo};
 
 impl Run {
     /// The task that is being undone; one at a time, or the order would mean nothing.
@@ -81,19 +82,25 @@ impl Run {
         let spot = self.spot(task)?;
         let (step, _) = self.step(spot.step)?;
         let Undo::Action { kind, with, max_cost, .. } = &step.undo else { return None };
-        let id = task.undo_id(self.id());
+        let id = self.undo_id(task);
         let actor = self.state.started.actor.clone();
-        let params = self.resolve(with, Some(spot));
+        let params = super::advance::or_empty(self.resolve(with, Some(spot)));
         let cost = max_cost.as_ref().map(|cost| self.resolve(cost, Some(spot)));
         Some(super::advance::action_of(id, kind.clone(), actor, params, cost))
     }
 
-    /// What the rules are told beside the undoing of a task.
-    pub(in crate::workflow) fn undo_context(&self, task: &Task) -> Context {
-        let context = self.context(task);
-        match task.action_id(self.id()) {
-            Ok(id) => context.with("undo_of", id.as_str()),
-            Err(_) => context,
+    /// The run that did a task, where it is that run's to undo it.
+    pub(in crate::workflow) fn child_to_undo(&self, task: &Task) -> Option<RunId> {
+        let step = self.definition_of(task)?;
+        let own = matches!(step.kind, StepKind::Workflow(_)) && step.undo == Undo::Unsaid;
+        own.then(|| task.child_id(self.id()).ok()).flatten()
+    }
+
+    /// What a run that had completed could not undo, once it has tried.
+    pub(in crate::workflow) fn undone_after_all(&self) -> Option<&[Task]> {
+        match &self.state.phase {
+            Phase::Ended(RunOutcome::RolledBack { left, .. }) if self.state.reopened => Some(left),
+            _ => None,
         }
     }
 

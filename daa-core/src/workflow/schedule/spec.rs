@@ -6,10 +6,11 @@ use super::error::ScheduleError;
 use super::policy::{MAX_CATCH_UP, MissedRuns, Overlap};
 use super::recurrence::Recurrence;
 use crate::clock::Timestamp;
-use crate::id::{MAX_ID_LEN, ScheduleId};
+use crate::id::ScheduleId;
+use crate::workflow::MAX_RUN_ID;
 
 /// The longest id of a schedule, in bytes: a slash and the longest timestamp must fit behind it.
-pub const MAX_SCHEDULE_ID_LEN: usize = MAX_ID_LEN - 21;
+pub const MAX_SCHEDULE_ID_LEN: usize = MAX_RUN_ID - 21;
 
 /// When runs start, and what happens when they cannot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

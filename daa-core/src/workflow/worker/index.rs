@@ -12,6 +12,8 @@ use crate::id::{LimitKey, RunId};
 use crate::workflow::error::WorkflowError;
 use crate::workflow::run::{Claim, RunEvent, STREAM_PREFIX};
 
+/// The kind of the event after which a run goes on that had ended.
+const REOPENED: &str = "workflow.roll_back_requested.v1";
 /// How many runs that wait for a limit are woken when a place is given back. All are looked at now and then.
 const WOKEN: usize = 8;
 
@@ -72,10 +74,6 @@ pub(super) enum News {
 }
 
 impl Index {
-    pub(super) fn len(&self) -> usize {
-        self.runs.len()
-    }
-
     pub(super) fn entry(&self, run: &RunId) -> Option<&Entry> {
         self.runs.get(run)
     }
@@ -91,10 +89,15 @@ impl Index {
         if kind == "workflow.started.v1" {
             return self.started(event);
         }
-        let Some((run, entry)) = self.runs.get_key_value(id) else { return Ok(News::None) };
-        if event.version <= entry.version {
+        if kind == REOPENED && !self.runs.contains_key(id) {
+            return Ok(self.reopened(id, event));
+        }
+        // Most events are those of the runs that are performed here, and say nothing new.
+        let Some(entry) = self.runs.get(id) else { return Ok(News::None) };
+        if event.version <= entry.version || (entry.is_driven() && is_own(kind)) {
             return Ok(News::None);
         }
+        let Some((run, entry)) = self.runs.get_key_value(id) else { return Ok(News::None) };
         let run = run.clone();
         match kind {
             "workflow.ended.v1" if entry.driven.is_none() => {
@@ -158,6 +161,23 @@ impl Index {
         };
         self.runs.insert(started.run.clone(), entry);
         Ok(News::Due(started.run))
+    }
+
+    /// A run that had ended goes on: what it did is undone.
+    fn reopened(&mut self, id: &str, event: &RecordedEvent) -> News {
+        let Ok(run) = RunId::new(id) else { return News::None };
+        let entry = Entry {
+            version: event.version,
+            snapshot: Version::EMPTY,
+            rest: Rest::Due,
+            priority: 0,
+            claim: None,
+            driven: None,
+            queued: false,
+            disturbed: Version::EMPTY,
+        };
+        self.runs.insert(run.clone(), entry);
+        News::Due(run)
     }
 
     fn shared(&mut self, claim: Claim) -> Arc<Claim> {
@@ -317,6 +337,14 @@ impl Entry {
     }
 }
 
+/// Events that only whoever performs the run writes, and whose content the index does not keep.
+fn is_own(kind: &str) -> bool {
+    matches!(
+        kind,
+        "workflow.began.v1" | "workflow.succeeded.v1" | "workflow.waiting.v1" | "workflow.failed.v1"
+    )
+}
+
 /// Events that are not written by whoever performs the run.
 fn is_foreign(kind: &str) -> bool {
     matches!(
@@ -326,6 +354,8 @@ fn is_foreign(kind: &str) -> bool {
             | "workflow.decided.v1"
             | "workflow.asked_again.v1"
             | "workflow.child_ended.v1"
+            | "workflow.child_undone.v1"
+            | REOPENED
             | "workflow.updated.v1"
             | "workflow.paused.v1"
             | "workflow.resumed.v1"

@@ -9,12 +9,18 @@ pub struct WorkerOptions {
     pub(super) runs_at_once: usize,
     pub(super) lease: Duration,
     pub(super) skew: Duration,
+    pub(super) retention: Option<Duration>,
 }
 
 impl Default for WorkerOptions {
     /// 256 runs at a time; a lease of 15 seconds; clocks that differ by up to a second.
     fn default() -> Self {
-        Self { runs_at_once: 256, lease: Duration::from_secs(15), skew: Duration::from_secs(1) }
+        Self {
+            runs_at_once: 256,
+            lease: Duration::from_secs(15),
+            skew: Duration::from_secs(1),
+            retention: None,
+        }
     }
 }
 
@@ -32,6 +38,15 @@ impl WorkerOptions {
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(Duration::from_millis(30));
+        self
+    }
+
+    /// How long the history of a run stays in the store after the run has ended; then it is
+    /// [archived](crate::workflow::WorkflowEngine::archive), which takes a store of artefacts. Without it histories
+    /// stay where they are.
+    #[must_use]
+    pub const fn with_retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(retention);
         self
     }
 

@@ -1,6 +1,6 @@
 //! The loop of a worker.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,9 @@ use crate::failure_text::panic_text;
 use crate::fault::{Reaction, Retry};
 use crate::id::{LimitKey, RunId, WorkerName};
 use crate::shutdown::Shutdown;
+use crate::workflow::archive;
+#[cfg(feature = "schedule")]
+use crate::workflow::calendar::Calendar;
 use crate::workflow::drive::{Drive, Stop};
 use crate::workflow::error::WorkflowError;
 use crate::workflow::library;
@@ -29,6 +32,10 @@ use crate::workflow::run::Claim;
 
 /// The wait before a run that could not be recorded is looked at again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+/// What stands before the id of a schedule in the name of its stream.
+const SCHEDULES: &str = "workflow-schedule/";
+/// How many histories are archived between two looks at what is due.
+const ARCHIVED_AT_ONCE: usize = 16;
 /// The wait before a store that is away is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How many events are followed before the other duties are looked at.
@@ -51,18 +58,27 @@ struct Report {
 
 /// A worker at work.
 pub(in crate::workflow) struct Worker {
-    parts: Parts,
+    parts: Arc<Parts>,
     endings: Arc<Endings>,
     options: WorkerOptions,
     lease: OwnLease,
     leases: Leases,
     index: Index,
     limits: Arc<LimitBook>,
+    #[cfg(feature = "schedule")]
+    calendar: Calendar,
     read: Position,
     /// Until when the store is left alone, because it was away.
     away: Option<Timestamp>,
+    /// Whether what is followed happens now: then what is due is put in line at once. Of history only the end counts.
+    live: bool,
     active: usize,
+    /// Whether a run has ended since the schedules were looked at.
+    #[cfg(feature = "schedule")]
+    some_ended: bool,
     failures: HashMap<RunId, u32>,
+    /// Runs whose histories are to be archived, and when they ended; the oldest first.
+    ended: VecDeque<(Timestamp, RunId)>,
     reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
     drives: JoinSet<()>,
 }
@@ -70,7 +86,7 @@ pub(in crate::workflow) struct Worker {
 impl Worker {
     /// Begins a new life of the worker, and reads what is open.
     pub(in crate::workflow) async fn begin(
-        parts: Parts,
+        parts: Arc<Parts>,
         endings: Arc<Endings>,
         name: &WorkerName,
         options: WorkerOptions,
@@ -84,10 +100,16 @@ impl Worker {
             leases: Leases::default(),
             index: Index::default(),
             limits: Arc::default(),
+            #[cfg(feature = "schedule")]
+            calendar: Calendar::default(),
             read: Position::START,
             away: None,
+            live: false,
             active: 0,
+            #[cfg(feature = "schedule")]
+            some_ended: false,
             failures: HashMap::new(),
+            ended: VecDeque::new(),
             reports: mpsc::unbounded_channel(),
             drives: JoinSet::new(),
         };
@@ -105,6 +127,7 @@ impl Worker {
                 self.follow(event);
             }
         }
+        self.live = true;
         self.look_at_all();
         Ok(())
     }
@@ -118,8 +141,12 @@ impl Worker {
         while !shutdown.is_requested() {
             if self.away.is_none() {
                 self.dispatch().await?;
+                #[cfg(feature = "schedule")]
+                if std::mem::take(&mut self.some_ended) {
+                    self.start_recurring().await;
+                }
             }
-            let timer = self.index.next_timer();
+            let timer = [self.index.next_timer(), self.next_occurrence()].into_iter().flatten().min();
             // Who performs nothing needs no lease, and writes nothing.
             let renewal = (self.active > 0).then(|| self.lease.renew_at());
             let next = match self.away {
@@ -176,6 +203,9 @@ impl Worker {
         for run in self.index.rung(now) {
             self.consider(&run);
         }
+        #[cfg(feature = "schedule")]
+        self.start_recurring().await;
+        self.archive().await;
         let renews = self.active > 0 && now >= self.lease.renew_at();
         if renews {
             self.renew().await?;
@@ -188,6 +218,47 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    #[cfg(feature = "schedule")]
+    fn next_occurrence(&self) -> Option<Timestamp> {
+        self.calendar.next_timer()
+    }
+
+    #[cfg(not(feature = "schedule"))]
+    #[expect(clippy::unused_self, reason = "the same call with and without schedules")]
+    const fn next_occurrence(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Starts what recurs.
+    #[cfg(feature = "schedule")]
+    async fn start_recurring(&mut self) {
+        let index = &self.index;
+        let is_open = |run: &RunId| index.entry(run).is_some();
+        for schedule in self.calendar.due(self.parts.clock.now(), is_open) {
+            if let Err(error) = self.calendar.consider(&self.parts, &schedule, is_open).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%schedule, error, "a schedule could not be considered");
+                self.calendar.postpone(&schedule, self.parts.clock.now() + BACKOFF.1);
+            }
+        }
+    }
+
+    /// Archives what ended long enough ago.
+    async fn archive(&mut self) {
+        let Some(retention) = self.options.retention else { return };
+        let now = self.parts.clock.now();
+        for _ in 0..ARCHIVED_AT_ONCE {
+            let Some((_, run)) = self.ended.pop_front_if(|(at, _)| *at + retention <= now) else { return };
+            if let Err(error) = archive::archive(&self.parts, &run).await {
+                tracing::warn!(%run, error = &error as &dyn std::error::Error, "a history could not be archived");
+                if error.retry() != Retry::Never {
+                    self.ended.push_back((now, run));
+                    return;
+                }
+            }
+        }
     }
 
     async fn renew(&mut self) -> Result<(), WorkflowError> {
@@ -235,6 +306,8 @@ impl Worker {
             })
         } else if stream.starts_with(lease::PREFIX) {
             self.leases.follow(event)
+        } else if cfg!(feature = "schedule") && stream.starts_with(SCHEDULES) {
+            self.follow_schedule(event)
         } else if stream.starts_with("workflow") {
             self.follow_run(event)
         } else {
@@ -245,6 +318,21 @@ impl Worker {
         }
     }
 
+    #[cfg(feature = "schedule")]
+    fn follow_schedule(&mut self, event: &RecordedEvent) -> Result<(), WorkflowError> {
+        self.calendar.follow(event)
+    }
+
+    #[cfg(not(feature = "schedule"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call with and without schedules"
+    )]
+    const fn follow_schedule(&self, _: &RecordedEvent) -> Result<(), WorkflowError> {
+        Ok(())
+    }
+
     fn follow_run(&mut self, event: &RecordedEvent) -> Result<(), WorkflowError> {
         match self.index.follow(event)? {
             News::None => {
@@ -252,10 +340,22 @@ impl Worker {
                     self.parts.library.learn(compiled);
                 }
             }
-            News::Due(run) => self.consider(&run),
-            News::Ended(run) => self.endings.tell(&run),
+            News::Due(run) if self.live => self.consider(&run),
+            News::Due(_) => {}
+            News::Ended(run) => self.has_ended(&run, event.at),
         }
         Ok(())
+    }
+
+    fn has_ended(&mut self, run: &RunId, at: Timestamp) {
+        self.endings.tell(run);
+        if self.options.retention.is_some() {
+            self.ended.push_back((at, run.clone()));
+        }
+        #[cfg(feature = "schedule")]
+        {
+            self.some_ended = true;
+        }
     }
 
     /// Has the runs in line performed, as many as may be under way.
@@ -328,7 +428,8 @@ impl Worker {
                 // The worker may be gone; the run is as a crash would leave it.
                 let _ = reports.send(report);
             };
-            self.drives.spawn(tracing::Instrument::instrument(performed, span));
+            // Boxed, because it is large, and moved several times before it is first polled.
+            self.drives.spawn(tracing::Instrument::instrument(Box::pin(performed), span));
         }
         Ok(())
     }
@@ -348,7 +449,7 @@ impl Worker {
         match stop {
             Stop::Ended => {
                 self.index.ended(&run);
-                self.endings.tell(&run);
+                self.has_ended(&run, now);
             }
             Stop::Parked { until } => {
                 // A place that was given back before the run was known to wait wakes nobody.
@@ -381,10 +482,5 @@ impl Worker {
         self.drives.shutdown().await;
         let now = self.parts.clock.now();
         self.lease.end(&*self.parts.store, now).await
-    }
-
-    /// How many runs are open.
-    pub(in crate::workflow) fn open_runs(&self) -> usize {
-        self.index.len()
     }
 }

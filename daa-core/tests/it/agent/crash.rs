@@ -1,11 +1,11 @@
 //! Crashes at every await and every append: every effect exactly once, and nothing learned is lost.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use daa_core::agent::*;
 use daa_core::clock::ManualClock;
@@ -16,14 +16,15 @@ use super::world::*;
 
 const CYCLES: u64 = 3;
 
-/// Polls `future` at most `polls` times, then drops it, as a crash would.
-fn crash_after<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+/// Polls `future` at most `polls` times, then drops it, as a crash would. In between, what it waits for gets the
+/// chance to wake it.
+async fn crash_after<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
     for _ in 0..polls {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+        if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
             return Some(output);
         }
+        tokio::task::yield_now().await;
     }
     None
 }
@@ -85,7 +86,7 @@ async fn a_crash_at_any_await_repeats_and_loses_nothing() {
         let mut crashes = 0;
         for polls in 1.. {
             let (store, world) = (FaultyStore::new(), Arc::default());
-            let whole = crash_after(bring_to_end(&store, &world, kinds), polls);
+            let whole = crash_after(bring_to_end(&store, &world, kinds), polls).await;
             let state = bring_to_end(&store, &world, kinds).await;
             check(&world, &expected, &told(&store).await, &format!("{kinds:?} after {polls} polls"));
             same_but_for_incarnation(state, &reference);
@@ -107,7 +108,7 @@ async fn a_future_dropped_in_the_same_process_is_resumed_too() {
         let (store, world) = (FaultyStore::new(), Arc::default());
         let mut agent = agent(&store, &world, &["work", "work"]).build().await.unwrap();
         while agent.state().is_none_or(|state| state.cycle < CYCLES) {
-            crash_after(agent.cycle(), polls);
+            crash_after(agent.cycle(), polls).await;
             agent.cycle().await.unwrap();
             if agent.state().is_some_and(|state| state.cycle == CYCLES - 1) {
                 agent.cycle().await.unwrap();
@@ -186,7 +187,8 @@ async fn a_rollback_that_has_begun_is_finished_even_if_the_failed_step_turns_out
                 agent.cycle().await.unwrap();
             },
             polls,
-        );
+        )
+        .await;
         let undone = world.order().iter().any(|id| id == "a/1/0/undo");
         world.revealed.store(true, Ordering::SeqCst);
         let mut agent = agent(&store, &world, kinds).build().await.unwrap();

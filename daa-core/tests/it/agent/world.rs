@@ -14,16 +14,16 @@ use daa_core::event::*;
 use daa_core::id::*;
 use serde_json::json;
 
-/// Permits everything but the kind `forbidden`.
+/// Permits everything but the kinds `forbidden` and `escalated`.
 #[derive(Debug)]
 pub(crate) struct Rules;
 
 impl Policy for Rules {
     fn decide(&self, request: &Request<'_>) -> Verdict {
-        let decision = if request.action.kind().as_str() == "forbidden" {
-            Decision::Deny { reason: "forbidden".to_owned() }
-        } else {
-            Decision::Permit
+        let decision = match request.action.kind().as_str() {
+            "forbidden" => Decision::Deny { reason: "forbidden".to_owned() },
+            "escalated" => Decision::Escalate { reason: "ask somebody".to_owned() },
+            _ => Decision::Permit,
         };
         Verdict { decision, ruleset: Digest::builder("rules").finish(), rules: Vec::new() }
     }
@@ -183,7 +183,16 @@ pub(crate) fn builder(
     clock: &ManualClock,
     world: &Arc<World>,
 ) -> AgentBuilder {
-    let (store, clock): (Arc<dyn EventStore>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(clock.clone()));
+    builder_on(Arc::new(store), clock, world)
+}
+
+/// The same, on a store that is shared.
+pub(crate) fn builder_on(
+    store: Arc<dyn EventStore>,
+    clock: &ManualClock,
+    world: &Arc<World>,
+) -> AgentBuilder {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(Rules)).build();
     let mut executors = Executors::new();
     for name in ["work", "fail", "late", "hang", "panic", "undo", "forbidden"] {

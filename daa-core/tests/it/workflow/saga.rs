@@ -1,7 +1,7 @@
 //! Compensation.
 
 use daa_core::workflow::testing::{CrashPoint, Script, World};
-use daa_core::workflow::{FailureCause, RunOutcome, Step, StepError, Task, Workflow};
+use daa_core::workflow::{FailureCause, Refused, RunOutcome, Step, StepError, Task, Workflow, WorkflowError};
 use serde_json::json;
 
 use super::world::Bench;
@@ -100,4 +100,60 @@ async fn a_crash_at_every_write_leaves_each_effect_once_and_in_order() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_child_did_is_undone_by_the_child_and_in_its_turn() {
+    let bench = Bench::new();
+    let id = |id: &str| [Script::succeed(json!({ "id": id }))];
+    for kind in ["book", "charge", "a"] {
+        bench.outside.script(kind, id(kind));
+    }
+    bench.outside.script("ship", [Script::reject()]);
+    let mut travel = Workflow::new("travel".parse().unwrap());
+    travel.steps = order().steps.into_iter().take(2).collect();
+    bench.engine.register(travel).await.unwrap();
+    let undone = |name: &str, kind: &str, after: Option<&str>| {
+        let step = Step::action(name.parse().unwrap(), kind.parse().unwrap(), json!({}))
+            .with_undo("recall".parse().unwrap(), json!({}));
+        after.into_iter().fold(step, |step, after| step.with_after(after.parse().unwrap()))
+    };
+    let parent = Workflow::new("parent".parse().unwrap())
+        .with_step(undone("first", "a", None))
+        .with_step(
+            Step::workflow("trip".parse().unwrap(), "travel".parse().unwrap(), json!({ "order": 1 }))
+                .with_after("first".parse().unwrap()),
+        )
+        .with_step(undone("final", "ship", Some("trip")));
+    let outcome = bench.run(&parent, json!(null)).await;
+    let RunOutcome::RolledBack { left, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(left, []);
+    assert_eq!(
+        bench.outside.log(),
+        [
+            "run-1/first",
+            "run-1/trip/book",
+            "run-1/trip/charge",
+            "run-1/trip/charge/undo",
+            "run-1/trip/book/undo",
+            "run-1/first/undo",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completed_run_can_be_undone_after_all() {
+    let bench = Bench::new();
+    let outcome = bench.run(&order(), json!({ "order": 1 })).await;
+    assert!(matches!(outcome, RunOutcome::Completed { .. }));
+    let run = "run-1".parse().unwrap();
+    bench.engine.roll_back(&run, super::world::alice(), "the customer changed their mind").await.unwrap();
+    let outcome = bench.run(&order(), json!({ "order": 1 })).await;
+    let RunOutcome::RolledBack { cause: FailureCause::Cancelled { .. }, left } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(left, []);
+    assert_eq!(bench.outside.log()[3..], ["run-1/ship/undo", "run-1/charge/undo", "run-1/book/undo"]);
+    let again = bench.engine.roll_back(&run, super::world::alice(), "again").await;
+    assert!(matches!(again, Err(WorkflowError::Refused(Refused::Ended))));
 }

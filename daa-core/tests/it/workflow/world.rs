@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use daa_core::action::{Decision, Executors, Gate, Policy, Request, Verdict};
+use daa_core::artifact::Artifacts;
 use daa_core::clock::{Clock, Timestamp, VirtualClock};
 use daa_core::digest::Digest;
 use daa_core::event::{EventStore, MemoryEventStore};
@@ -77,7 +78,11 @@ pub(crate) fn executors(outside: &World) -> Executors {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(Timestamp::from_millis(1_000_000)));
+        Self::at(Timestamp::from_millis(1_000_000))
+    }
+
+    pub(crate) fn at(start: Timestamp) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(start));
         let outside = World::new().with_clock(clock.clone());
         Self::on(CrashStore::new(Arc::new(MemoryEventStore::new())), clock, outside, "rules 1")
     }
@@ -100,8 +105,16 @@ impl Bench {
         Self::on(self.store.restarted(), self.clock.clone(), self.outside.clone(), "rules 1")
     }
 
-    pub(crate) fn with_rules(&self, rules: &'static str) -> Self {
-        Self::on(self.store.clone(), self.clock.clone(), self.outside.clone(), rules)
+    /// The same, with a place for archives.
+    pub(crate) fn with_artifacts(self, artifacts: Arc<dyn Artifacts>) -> Self {
+        let shared: Arc<dyn EventStore> = self.store.clone();
+        let gate = Gate::builder(shared.clone(), self.clock.clone());
+        let gate = gate.with_policy(Arc::new(ByKind("rules 1"))).build();
+        let engine = WorkflowEngine::builder(shared, self.clock.clone(), gate)
+            .with_executors(executors(&self.outside))
+            .with_artifacts(artifacts)
+            .build();
+        Self { engine, ..self }
     }
 
     pub(crate) fn serve(&self, worker: &str) -> Serving {

@@ -256,7 +256,7 @@ fn names_are_short_plain_and_unique() {
     assert_eq!(named(&"a".repeat(60)), None);
     let duplicate = Cause::DuplicateStep { name: "first".try_into().unwrap() };
     assert_eq!(named("first"), Some(("steps.1.step".to_owned(), duplicate)));
-    for name in ["input", "vars", "run", "item", "index", "last"] {
+    for name in ["input", "vars", "run", "item", "index", "last", "undo", "approval"] {
         let taken = Cause::ReservedName { name: name.to_owned() };
         assert_eq!(named(name), Some((format!("steps.{name}.step"), taken)));
     }

@@ -45,6 +45,15 @@ impl<'a> Records<'a> {
         self.outside.effects.iter().map(|effect| effect.id.as_str()).collect()
     }
 
+    /// How a run ended at last: one that had completed may have been rolled back for the run that waited for it.
+    fn last_outcome(&self, run: &str) -> Option<&RunOutcome> {
+        self.histories.get(run)?.iter().rev().find_map(|entry| match &entry.event {
+            RunEvent::Ended(outcome) => Some(outcome),
+            _ => None,
+        })
+    }
+
+    /// How a run ended at first.
     fn outcome(&self, run: &str) -> Option<&RunOutcome> {
         self.histories.get(run)?.iter().find_map(|entry| match &entry.event {
             RunEvent::Ended(outcome) => Some(outcome),
@@ -60,10 +69,12 @@ impl<'a> Records<'a> {
     fn run(&self, run: &str, plan: &Plan, known: &mut BTreeSet<String>) -> Found {
         let context = |text: String| format!("{run}: {text}");
         known.insert(run.to_owned());
-        let outcome = self.outcome(run).ok_or_else(|| context("it has not ended".to_owned()))?;
-        let ends =
-            self.histories[run].iter().filter(|entry| matches!(entry.event, RunEvent::Ended(_))).count();
-        ensure!(ends == 1, "{run} ended {ends} times");
+        let outcome = self.last_outcome(run).ok_or_else(|| context("it has not ended".to_owned()))?;
+        let count =
+            |is: fn(&RunEvent) -> bool| self.histories[run].iter().filter(|entry| is(&entry.event)).count();
+        let ends = count(|event| matches!(event, RunEvent::Ended(_)));
+        let reopened = count(|event| matches!(event, RunEvent::RollBackRequested { .. }));
+        ensure!(reopened <= 1 && ends == 1 + reopened, "{run} ended {ends} times, reopened {reopened} times");
         self.order(run, plan).map_err(context)?;
         match outcome {
             RunOutcome::Completed { output } => {
@@ -298,7 +309,7 @@ impl<'a> Records<'a> {
             FailureCause::Cancelled { .. } => {
                 let above = run.rsplit_once('/').map(|(parent, _)| parent);
                 let rolled_back =
-                    |run: &str| matches!(self.outcome(run), Some(RunOutcome::RolledBack { .. }));
+                    |run: &str| matches!(self.last_outcome(run), Some(RunOutcome::RolledBack { .. }));
                 let asked = self.cancelled.contains(run) || above.is_some_and(rolled_back);
                 ensure!(asked, "nobody cancelled it");
             }
@@ -327,7 +338,15 @@ impl<'a> Records<'a> {
             let step = &plan.steps[at];
             let key = key(run, at, task.lane as usize);
             match (&step.doing, step.reversal) {
-                (Doing::Child(_), _) => remains.push(task.clone()),
+                (Doing::Child(_), _) => {
+                    if let Some(RunOutcome::RolledBack { left, .. }) = self.last_outcome(&key)
+                        && left.is_empty()
+                    {
+                        undos.push((key, "child", false));
+                    } else {
+                        remains.push(task.clone());
+                    }
+                }
                 (Doing::Action(_), Reversal::Nothing) => {}
                 (Doing::Action("d"), Reversal::Unsaid) => undos.push((key, "recall", false)),
                 (Doing::Action(_), Reversal::Refund) => undos.push((key, "refund", true)),
@@ -344,8 +363,21 @@ impl<'a> Records<'a> {
                 ensure!(!missed, "{task} took effect, and the run does not know");
             }
         }
-        let mut places = Vec::new();
+        let (mut places, mut children) = (Vec::new(), 0);
         for (key, kind, timeout) in undos.iter().rev() {
+            if *kind == "child" {
+                // The child undoes what it did in its turn: after what came later, before what came earlier.
+                let own = self
+                    .effects
+                    .iter()
+                    .filter(|(id, _)| id.starts_with(&format!("{key}/")) && id.ends_with("/undo"));
+                let mut own: Vec<usize> = own.map(|(_, (place, _))| *place).collect();
+                own.sort_unstable();
+                let ends = [own.first().copied(), own.last().copied()];
+                places.extend(ends.into_iter().flatten().map(|place| (place, key.clone())));
+                children += ends.iter().flatten().count();
+                continue;
+            }
             let undo = format!("{key}/undo");
             let found = self.effects.get(undo.as_str());
             let (place, effect) = found.ok_or_else(|| format!("{key} is not undone"))?;
@@ -361,7 +393,8 @@ impl<'a> Records<'a> {
                 && id.matches('/').count() == run.matches('/').count() + 2
         });
         let all = all.count();
-        ensure!(all == places.len(), "{all} undone, expected {}", places.len());
+        let expected = places.len() - children;
+        ensure!(all == expected, "{all} undone, expected {expected}");
         Ok(())
     }
 }

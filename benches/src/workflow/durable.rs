@@ -1,0 +1,89 @@
+//! Steps on SQLite with `synchronous=FULL`, beside durare with the same. The sides take turns, so that both meet the same
+//! disk; each figure is the median of the turns, and the ratio that of the medians.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use daa_core::event::EventStore;
+use tokio::runtime::Runtime;
+
+use super::peer::Peer;
+use super::world::{World, open, run_id};
+use crate::line::{Better, Line};
+
+const TURNS: usize = 7;
+/// Steps of the one long workflow.
+const LONG: usize = 200;
+const RUNS: usize = 64;
+const STEPS: usize = 10;
+
+pub(crate) fn run(runtime: &Runtime) -> Vec<Line> {
+    let dir = tempfile::tempdir_in(".").expect("a directory");
+    let mut peer = Peer::open(dir.path());
+    let store = open(dir.path());
+    let world = Arc::new(World::new(store.clone()));
+    let serving = runtime.block_on(async {
+        world.register_steps(LONG).await;
+        world.register_steps(STEPS).await;
+        world.serve()
+    });
+    let (mut alone, mut many) = (Sides::default(), Sides::default());
+    for turn in 0..TURNS {
+        alone.theirs.extend(peer.as_mut().map(|peer| peer.ask(&format!("steps {LONG}"))));
+        alone.ours.push(runtime.block_on(one(&world, turn)));
+        many.theirs.extend(peer.as_mut().map(|peer| peer.ask(&format!("runs {RUNS} {STEPS}"))));
+        many.ours.push(runtime.block_on(at_once(&world, turn)));
+    }
+    runtime.block_on(async {
+        serving.stop().await;
+        store.close().await;
+    });
+    let micros = |seconds: f64| seconds / LONG as f64 * 1e6;
+    let rate = |seconds: f64| (RUNS * STEPS) as f64 / seconds;
+    vec![
+        alone.line("durable step of one run", "us", Better::Lower, micros),
+        many.line(&format!("durable, {RUNS} runs of {STEPS} steps"), "steps/s", Better::Higher, rate),
+    ]
+}
+
+/// Seconds of the turns.
+#[derive(Default)]
+struct Sides {
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+}
+
+impl Sides {
+    fn line(mut self, metric: &str, unit: &'static str, better: Better, figure: impl Fn(f64) -> f64) -> Line {
+        let ours = Line::alone("workflow", metric, unit, figure(median(&mut self.ours)));
+        if self.theirs.is_empty() {
+            return ours;
+        }
+        ours.beside("durare", figure(median(&mut self.theirs)), better)
+    }
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+async fn one(world: &Arc<World>, turn: usize) -> f64 {
+    let (world, run) = (world.clone(), run_id(format!("long-{turn}")));
+    let began = Instant::now();
+    tokio::spawn(async move { world.perform(&run, LONG).await }).await.expect("a run");
+    began.elapsed().as_secs_f64()
+}
+
+async fn at_once(world: &Arc<World>, turn: usize) -> f64 {
+    let began = Instant::now();
+    let runs = (0..RUNS).map(|number| {
+        let (world, run) = (world.clone(), run_id(format!("short-{turn}-{number}")));
+        tokio::spawn(async move { world.perform(&run, STEPS).await })
+    });
+    let runs: Vec<_> = runs.collect();
+    for run in runs {
+        run.await.expect("a run");
+    }
+    began.elapsed().as_secs_f64()
+}
