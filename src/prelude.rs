@@ -14,7 +14,7 @@ pub use daa_core::event::{EventStore, MemoryEventStore};
 pub use daa_core::fault::{Fault, Reaction, Retry};
 pub use daa_core::id::{AccountId, ActionKind, AgentId, RunId};
 pub use daa_core::workflow::{
-    Answer, Condition, RunOutcome, Start, Step, Workflow, WorkflowEngine, WorkerOptions,
+    Answer, Condition, RunOutcome, Start, Step, WorkerOptions, Workflow, WorkflowEngine,
 };
 #[cfg(feature = "economy")]
 pub use daa_economy::{Account, AccountKind, AgentTreasury, Budget, Ledger, Period, Transfer, Window};

@@ -121,7 +121,7 @@ impl From<WorkflowError> for AgentError {
             WorkflowError::Gate(error) => Self::Gate(error),
             WorkflowError::Append(error) => Self::Append(error),
             WorkflowError::Read(error) => Self::Read(error),
-            error => Self::Act(error),
+            error => Self::Act(Box::new(error)),
         }
     }
 }

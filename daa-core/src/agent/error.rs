@@ -70,7 +70,7 @@ pub enum AgentError {
     Gate(#[source] GateError),
     /// The run that performs the plan cannot be read, or not be brought further.
     #[error("the plan cannot be performed")]
-    Act(#[source] WorkflowError),
+    Act(#[source] Box<WorkflowError>),
     /// The cycle came to a halt by itself.
     #[error("the cycle has nothing more to do, but is not complete")]
     Stalled,

@@ -265,15 +265,15 @@ async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late)
     };
     let unknown = |task| bare(task, Verdict::Task(TaskResult::Unknown(text.clone())));
     let Some(action) = action else { return unknown(task) };
+    let failed = || {
+        let error = StepError::Executor(text.clone());
+        Verdict::Task(TaskResult::Failed { error, retryable: true, after: None })
+    };
     let (context, link, settle) = (Context::new(), Link::default(), Pursuit::Settle);
     let settled = parts.gate.pursue(&action, &context, None, &parts.executors, settle, link).boxed();
     let settled = match select(settled, parts.clock.sleep(limit)).await {
         Either::Left((settled, _)) => settled,
         Either::Right(_) => return unknown(task),
-    };
-    let failed = || {
-        let error = StepError::Executor(text.clone());
-        Verdict::Task(TaskResult::Failed { error, retryable: true, after: None })
     };
     match settled {
         Ok(Pursued::Ended { ending, result: Err(_), flight }) => {

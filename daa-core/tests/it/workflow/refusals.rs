@@ -172,7 +172,8 @@ async fn under_changed_rules_approval_is_asked_for_again() {
     let first = waiting.asked().await;
     waiting.serving.stop().await.unwrap();
     // The process comes back with other rules.
-    let bench = waiting.bench.with_rules("rules 2");
+    let before = &waiting.bench;
+    let bench = Bench::on(before.store.clone(), before.clock.clone(), before.outside.clone(), "rules 2");
     let serving = bench.serve("main");
     bench.clock.sleep(Duration::from_secs(1)).await;
     let run = waiting.run;
