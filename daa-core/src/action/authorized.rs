@@ -16,7 +16,7 @@ use crate::workflow::TraceContext;
 
 /// An action that may be performed, in the hands of the executor that performs it.
 ///
-/// Only the [`Gate`] makes one, after the rules permitted the action, its cost was reserved, and the decision
+/// Only the [`Gate`](super::Gate) makes one, after the rules permitted the action, its cost was reserved, and the decision
 /// and the attempt became durable. It cannot be cloned, stored or made by other code:
 ///
 /// ```compile_fail
@@ -140,7 +140,7 @@ impl Authorized {
     }
 }
 
-/// Permission for one action, once, until it expires. Spent by [`Gate::perform`].
+/// Permission for one action, once, until it expires. Spent by [`Gate::perform`](super::Gate::perform).
 #[derive(Debug)]
 #[must_use = "what was reserved for it stays reserved until the permit is performed or recovered"]
 pub struct Permit {

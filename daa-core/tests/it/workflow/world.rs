@@ -117,11 +117,6 @@ impl Bench {
         Self { engine, ..self }
     }
 
-    /// The same under other rules.
-    pub(crate) fn with_rules(&self, rules: &'static str) -> Self {
-        Self::on(self.store.clone(), self.clock.clone(), self.outside.clone(), rules)
-    }
-
     pub(crate) fn serve(&self, worker: &str) -> Serving {
         self.serve_with(worker, WorkerOptions::default())
     }

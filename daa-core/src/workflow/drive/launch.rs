@@ -1,0 +1,114 @@
+//! How a task comes to its executor.
+
+use serde_json::Value;
+
+use super::Drive;
+use crate::action::{Action, ActionError, Context, Endorsement, Seen};
+use crate::failure_text::shortened;
+use crate::id::{ActionId, ActionKind};
+use crate::workflow::flight::{Flight, How, Landed, Verdict};
+use crate::workflow::leased::Leased;
+use crate::workflow::run::{Run, StepError, Task, TaskResult};
+
+impl Drive {
+    pub(super) fn leased(&self) -> Leased {
+        Leased::new(&self.parts, self.standing.clone())
+    }
+
+    pub(super) fn begin(&mut self, flight: Flight) {
+        self.parts.counters.steps_begun.one();
+        self.flights.push(flight.future);
+        self.beats.push((flight.task, flight.beats, Seen::default()));
+    }
+
+    /// How a task that has just begun is performed.
+    pub(super) fn how(&self, task: &Task) -> Result<Ready, StepError> {
+        let first = self.run.is_first_try(task) && !self.known.contains(task);
+        if !first || self.run.is_rolling_back() {
+            return self.pursue(task);
+        }
+        match self.run.action(task) {
+            Some(action) => Ok(Ready::Ask(action?, self.run.context(task))),
+            None => self.pursue(task),
+        }
+    }
+
+    /// How a task is performed whose action may have been asked for before.
+    pub(super) fn pursue(&self, task: &Task) -> Result<Ready, StepError> {
+        if let Some(action) = self.run.action(task) {
+            let (action, context) = (action?, self.run.context(task));
+            return Ok(Ready::Go(if self.run.is_rolling_back() {
+                How::Settle { action, context }
+            } else {
+                let endorsement = self.run.approval(task).map(|approval| {
+                    Endorsement::new(
+                        approval.by.clone(),
+                        approval.subject,
+                        approval.ruleset,
+                        approval.at,
+                        approval.expires,
+                    )
+                });
+                How::Pursue { action, context, endorsement }
+            }));
+        }
+        // A request for approval: asked under the rules that are in force now.
+        let Some((subject, digest)) = self.run.subject(task) else {
+            return Err(StepError::Mismatch("the step is no action".to_owned()));
+        };
+        let action = approval_action(&self.run, task, &subject)?;
+        let verdict = self.parts.gate.verdict(&action, &self.run.context(task));
+        let reason = match &subject {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let reason = shortened(reason);
+        Ok(Ready::Decided(TaskResult::Asked { subject: digest, ruleset: verdict.ruleset, reason }))
+    }
+}
+
+/// How a task is performed.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and never kept")]
+pub(super) enum Ready {
+    /// The gate is asked in the append.
+    Ask(Action, Context),
+    Go(How),
+    /// It is clear already.
+    Decided(TaskResult),
+}
+
+pub(super) fn bare(task: &Task, result: Verdict) -> Landed {
+    Landed { task: task.clone(), ending: None, result, progress: None, guard: None }
+}
+
+pub(super) fn no(task: &Task, error: StepError) -> Landed {
+    bare(task, Verdict::Task(TaskResult::Failed { error, retryable: false, after: None }))
+}
+
+/// The action that stands for an answer to a request for approval, in the eyes of the rules.
+pub(in crate::workflow) fn approval_action(
+    run: &Run,
+    task: &Task,
+    subject: &Value,
+) -> Result<Action, StepError> {
+    let out_of_bounds = |error: ActionError| StepError::OutOfBounds(error.to_string());
+    let id = format!("{}/{task}/approval", run.id());
+    let id = ActionId::new(&id).map_err(|error| StepError::OutOfBounds(error.to_string()))?;
+    Action::new(id, approve_kind(), run.started().actor.clone())
+        .and_then(|action| {
+            action.with_params(serde_json::json!({
+                "run": run.id().as_str(),
+                "workflow": run.started().workflow.as_str(),
+                "step": task.to_string(),
+                "asked_by": run.started().actor.as_str(),
+                "subject": subject,
+            }))
+        })
+        .map_err(out_of_bounds)
+}
+
+/// The kind of action that an approval is for the rules.
+#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
+fn approve_kind() -> ActionKind {
+    ActionKind::new("workflow.approve").expect("a constant kind is an id")
+}
