@@ -23,13 +23,15 @@ use super::run::{
     ChildResult, Claim, Effect, Limits, Recorder, Room, Run, RunEvent, RunOutcome, RunStarted, StepError,
     Task, TaskResult, stream_of,
 };
-use crate::action::{Action, Context, Endorsement, GateError, Opening};
+use crate::action::{Action, Context, Endorsement, GateError, MAX_PARAMS, Opening};
 use crate::clock::Timestamp;
 use crate::event::{AppendError, ExpectedVersion, NewEvent, StreamWrite, Version};
 use crate::id::{ActionId, ActionKind, LimitKey, RunId, StreamId};
 
 /// How often an append is tried again when others were faster.
 const MAX_CONFLICTS: u32 = 64;
+/// How many tasks begin, and how many come to their end, in one append; fewer where they do not fit.
+const AT_ONCE: usize = 256;
 /// How often progress is kept.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -95,6 +97,10 @@ pub(super) struct Drive {
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
     beats: Vec<(Task, watch::Receiver<Option<Value>>)>,
     landed: Vec<Landed>,
+    /// How many tasks fit into one append.
+    at_once: usize,
+    /// Whether more can begin at once.
+    more: bool,
     /// What an earlier performer left with an executor.
     left: Vec<Effect>,
     /// Tasks whose action exists already, though they have just begun.
@@ -138,6 +144,8 @@ impl Drive {
             flights: FuturesUnordered::new(),
             beats: Vec::new(),
             landed: Vec::new(),
+            at_once: AT_ONCE,
+            more: false,
             known: BTreeSet::new(),
             unstartable: BTreeMap::new(),
             full: BTreeMap::new(),
@@ -179,7 +187,7 @@ impl Drive {
             if let Err(stop) = self.commit().await {
                 return stop;
             }
-            if !self.landed.is_empty() {
+            if !self.landed.is_empty() || self.more {
                 continue;
             }
             if self.flights.is_empty() {
@@ -295,9 +303,9 @@ impl Drive {
     /// What the run does next, in view of what landed.
     async fn decide(&mut self, taken: &mut Vec<Taken>) -> Result<Recorder, Stop> {
         let now = self.parts.clock.now();
-        let mut out = Recorder::default();
+        let mut out = Recorder::new(self.at_once);
         out.events.extend(self.start.clone());
-        for at in 0..self.landed.len() {
+        for at in 0..self.landed.len().min(self.at_once) {
             self.take(at, now, &mut out)?;
         }
         self.report(now, &mut out);
@@ -320,7 +328,8 @@ impl Drive {
             self.run.record(RunEvent::Claimed(self.claim.clone()), now, &mut out);
         }
         let performs = |effect: &Effect| matches!(effect, Effect::Perform(_) | Effect::Undo(_));
-        let rests = self.flights.is_empty() && !resumed && !out.effects.iter().any(performs);
+        let goes_on = out.more || self.landed.len() > self.at_once;
+        let rests = !goes_on && self.flights.is_empty() && !resumed && !out.effects.iter().any(performs);
         if rests && self.run.outcome().is_none() && !out.events.is_empty() {
             let (until, on) = (self.run.wake(), self.run.limits_waited_for());
             self.run.record(RunEvent::Parked { until, on }, now, &mut out);
@@ -401,7 +410,7 @@ impl Drive {
             let parts = self.parts.clone();
             let mut transaction = parts.gate.transaction();
             let mut failed_ending = None;
-            for (at, landed) in self.landed.iter().enumerate() {
+            for (at, landed) in self.landed.iter().enumerate().take(self.at_once) {
                 if let Some(ending) = &landed.ending
                     && let Err(error) = transaction.conclude(ending).await
                 {
@@ -494,6 +503,10 @@ impl Drive {
                     }
                     return self.committed(out, starts).map(|()| Committed::Done);
                 }
+                Err(AppendError::TooLarge { .. }) if self.at_once > 1 => {
+                    self.at_once /= 2;
+                    return self.again().await;
+                }
                 Err(AppendError::Conflict { stream, .. }) => {
                     if stream == self.stream {
                         return self.again().await;
@@ -559,7 +572,10 @@ impl Drive {
             counters.appends.one();
             counters.events.add(out.events.len() as u64);
         }
-        count(counters, &self.landed);
+        let landed = self.at_once.min(self.landed.len());
+        let landed: Vec<Landed> = self.landed.drain(..landed).collect();
+        count(counters, &landed);
+        self.more = out.more;
         match (self.run.outcome(), self.durable < self.run.version()) {
             (Some(RunOutcome::Completed { .. }), true) => counters.runs_completed.one(),
             (Some(_), true) => counters.runs_rolled_back.one(),
@@ -573,7 +589,7 @@ impl Drive {
             counters.runs_taken_over.one();
         }
         self.held_by = self.run.claim().cloned();
-        self.landed = starts.decided;
+        self.landed.extend(starts.decided);
         let left = std::mem::take(&mut self.left);
         if starts.tasks.is_empty() && starts.undos.is_empty() && left.is_empty() {
             return Ok(());
@@ -683,6 +699,10 @@ impl Drive {
         let Ok(stream) = load::stream(run) else {
             return Ok(Err(format!("its id {run} is too long")));
         };
+        let (actual, limit) = (serde_json::to_vec(&input).map_or(usize::MAX, |json| json.len()), MAX_PARAMS);
+        if actual > limit {
+            return Ok(Err(format!("its input has {actual} bytes, at most {limit} are allowed")));
+        }
         let parent = self.run.started();
         let started = RunStarted::child(parent, run.clone(), task.clone(), definition, input)
             .with_trace(self.run.trace_of(task));
