@@ -32,6 +32,8 @@ pub(super) use launch::approval_action;
 
 /// How often an append is tried again when others were faster.
 const MAX_CONFLICTS: u32 = 64;
+/// How many tasks begin, and how many come to their end, in one append; fewer where they do not fit.
+const AT_ONCE: usize = 256;
 /// How often progress is kept.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -97,6 +99,10 @@ pub(super) struct Drive {
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
     beats: Vec<(Task, Beats, Seen)>,
     landed: Vec<Landed>,
+    /// How many tasks fit into one append.
+    at_once: usize,
+    /// Whether more can begin at once.
+    more: bool,
     /// What an earlier performer left with an executor.
     left: Vec<Effect>,
     /// Tasks whose action exists already, though they have just begun.
@@ -140,6 +146,8 @@ impl Drive {
             flights: FuturesUnordered::new(),
             beats: Vec::new(),
             landed: Vec::new(),
+            at_once: AT_ONCE,
+            more: false,
             known: BTreeSet::new(),
             unstartable: BTreeMap::new(),
             full: BTreeMap::new(),
@@ -181,7 +189,7 @@ impl Drive {
             if let Err(stop) = self.commit().await {
                 return stop;
             }
-            if !self.landed.is_empty() {
+            if !self.landed.is_empty() || self.more {
                 continue;
             }
             if self.flights.is_empty() {
@@ -297,9 +305,9 @@ impl Drive {
     /// What the run does next, in view of what landed.
     async fn decide(&mut self, taken: &mut Vec<Taken>) -> Result<Recorder, Stop> {
         let now = self.parts.clock.now();
-        let mut out = Recorder::default();
+        let mut out = Recorder::new(self.at_once);
         out.events.extend(self.start.clone());
-        for at in 0..self.landed.len() {
+        for at in 0..self.landed.len().min(self.at_once) {
             self.take(at, now, &mut out)?;
         }
         self.report(now, &mut out);
@@ -322,7 +330,8 @@ impl Drive {
             self.run.record(RunEvent::Claimed(self.claim.clone()), now, &mut out);
         }
         let performs = |effect: &Effect| matches!(effect, Effect::Perform(_) | Effect::Undo(_));
-        let rests = self.flights.is_empty() && !resumed && !out.effects.iter().any(performs);
+        let goes_on = out.more || self.landed.len() > self.at_once;
+        let rests = !goes_on && self.flights.is_empty() && !resumed && !out.effects.iter().any(performs);
         if rests && self.run.outcome().is_none() && !out.events.is_empty() {
             let (until, on) = (self.run.wake(), self.run.limits_waited_for());
             self.run.record(RunEvent::Parked { until, on }, now, &mut out);

@@ -261,3 +261,74 @@ fn read(event: &RecordedEvent) -> Result<Option<LimitEvent>, WorkflowError> {
 fn kind() -> EventKind {
     EventKind::new(KIND).expect("a constant kind is an id")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::event::{Batch, MemoryEventStore};
+
+    const NOW: Timestamp = Timestamp::from_millis(1);
+
+    fn key() -> LimitKey {
+        LimitKey::new("key").unwrap()
+    }
+
+    fn take(book: &LimitBook, holder: &str, taken: &mut Vec<Taken>) -> Option<Room> {
+        book.acquire(&key(), &Limit::at_once("key", NonZeroU32::MIN), holder, NOW, taken)
+    }
+
+    fn acquired(holder: &str) -> [LimitEvent; 1] {
+        [LimitEvent::Acquired(holder.to_owned())]
+    }
+
+    async fn append(store: &MemoryEventStore, write: StreamWrite) {
+        store.append(Batch::new().with(write)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_place_rests_on_what_was_read_when_it_was_taken() {
+        let store = MemoryEventStore::new();
+        let (ours, theirs) = (LimitBook::default(), LimitBook::default());
+        for book in [&ours, &theirs] {
+            book.read(&store, &key()).await.unwrap();
+        }
+        let (mut mine, mut other) = (Vec::new(), Vec::new());
+        assert_eq!(take(&ours, "mine", &mut mine), Some(Room::Granted));
+        assert_eq!(take(&theirs, "other", &mut other), Some(Room::Granted));
+        append(&store, theirs.write(&key(), &acquired("other"), NOW).unwrap()).await;
+        // Somebody else in our process reads that: what was taken before must not be written as if it were new.
+        ours.read(&store, &key()).await.unwrap();
+        assert!(!ours.stands(&mine));
+        assert!(theirs.stands(&other));
+        mine.iter().for_each(|taken| ours.withdraw(taken));
+        ours.read(&store, &key()).await.unwrap();
+        assert_eq!(take(&ours, "mine", &mut mine), Some(Room::Full { until: None }));
+    }
+
+    #[tokio::test]
+    async fn a_write_of_ours_that_was_read_before_it_was_confirmed_counts_once() {
+        let store = MemoryEventStore::new();
+        let book = LimitBook::default();
+        book.read(&store, &key()).await.unwrap();
+        let mut taken = Vec::new();
+        take(&book, "a", &mut taken);
+        let write = book.write(&key(), &acquired("a"), NOW).unwrap();
+        append(&store, write.clone()).await;
+        book.read(&store, &key()).await.unwrap();
+        book.confirm(&key(), &write, &acquired("a"), NOW);
+        let released = [LimitEvent::Released("a".to_owned())];
+        let write = book.write(&key(), &released, NOW).unwrap();
+        append(&store, write).await;
+        // The log tells of it; were our own write counted twice, it would seem to be known.
+        let log = store.read_all(crate::event::Position::START, PageSize::default()).await.unwrap();
+        for event in &log {
+            book.follow(event).unwrap();
+        }
+        assert!(book.is_stale(&key()));
+        book.read(&store, &key()).await.unwrap();
+        assert_eq!(take(&book, "b", &mut taken), Some(Room::Granted));
+        assert_eq!(book.freed(&key()), 1);
+    }
+}

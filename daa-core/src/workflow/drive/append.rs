@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::launch::{Ready, bare, no};
 use super::{Committed, Drive, Stop};
-use crate::action::{GateError, Opening};
+use crate::action::{GateError, MAX_PARAMS, Opening};
 use crate::event::{AppendError, ExpectedVersion, StreamWrite};
 use crate::id::{LimitKey, RunId, StreamId};
 use crate::workflow::error::WorkflowError;
@@ -23,7 +23,7 @@ impl Drive {
             let parts = self.parts.clone();
             let mut transaction = parts.gate.transaction();
             let mut failed_ending = None;
-            for (at, landed) in self.landed.iter().enumerate() {
+            for (at, landed) in self.landed.iter().enumerate().take(self.at_once) {
                 if let Some(ending) = &landed.ending
                     && let Err(error) = transaction.conclude(ending).await
                 {
@@ -116,6 +116,10 @@ impl Drive {
                     }
                     return self.committed(out, starts).map(|()| Committed::Done);
                 }
+                Err(AppendError::TooLarge { .. }) if self.at_once > 1 => {
+                    self.at_once /= 2;
+                    return self.again().await;
+                }
                 Err(AppendError::Conflict { stream, .. }) => {
                     if stream == self.stream {
                         return self.again().await;
@@ -180,7 +184,10 @@ impl Drive {
             counters.appends.one();
             counters.events.add(out.events.len() as u64);
         }
-        count(counters, &self.landed);
+        let landed = self.at_once.min(self.landed.len());
+        let landed: Vec<Landed> = self.landed.drain(..landed).collect();
+        count(counters, &landed);
+        self.more = out.more;
         match (self.run.outcome(), self.durable < self.run.version()) {
             (Some(RunOutcome::Completed { .. }), true) => counters.runs_completed.one(),
             (Some(_), true) => counters.runs_rolled_back.one(),
@@ -194,7 +201,7 @@ impl Drive {
             counters.runs_taken_over.one();
         }
         self.held_by = self.run.claim().cloned();
-        self.landed = starts.decided;
+        self.landed.extend(starts.decided);
         let left = std::mem::take(&mut self.left);
         if starts.tasks.is_empty() && starts.undos.is_empty() && left.is_empty() {
             return Ok(());
@@ -249,6 +256,10 @@ impl Drive {
         let Ok(stream) = load::stream(run) else {
             return Ok(Err(format!("its id {run} is too long")));
         };
+        let (actual, limit) = (serde_json::to_vec(&input).map_or(usize::MAX, |json| json.len()), MAX_PARAMS);
+        if actual > limit {
+            return Ok(Err(format!("its input has {actual} bytes, at most {limit} are allowed")));
+        }
         let parent = self.run.started();
         let started = RunStarted::child(parent, run.clone(), task.clone(), definition, input)
             .with_trace(self.run.trace_of(task));

@@ -18,6 +18,8 @@ use crate::workflow::definition::{Limit, OnFailure, StepIndex, StepKind};
 
 /// The most items of a step over a list.
 pub(super) const MAX_LANES: u32 = 1_000;
+/// The largest output of a run, in bytes of JSON: it is part of an event.
+const MAX_OUTPUT: usize = crate::event::BatchLimits::PAYLOAD / 2;
 
 impl Run {
     /// Does everything that is due at `now`.
@@ -60,9 +62,15 @@ impl Run {
             return;
         }
         for (spot, event) in self.due(now) {
+            if out.is_full() {
+                return;
+            }
             self.go_on(spot, event, now, limits, out);
         }
         while let Some(&index) = self.ready.first() {
+            if out.is_full() {
+                return;
+            }
             self.open_step(index, now, limits, out);
             if self.ready.contains(&index) {
                 // It waits for room under a limit.
@@ -385,6 +393,11 @@ impl Run {
     fn complete(&mut self, now: Timestamp, out: &mut Recorder) {
         let workflow = &self.definition.workflow;
         let output = self.resolve(&workflow.output, None);
+        let actual = serde_json::to_vec(&output).map_or(usize::MAX, |json| json.len());
+        if actual > MAX_OUTPUT {
+            let error = format!("it has {actual} bytes, at most {MAX_OUTPUT} are allowed");
+            return self.fail(FailureCause::Output(error), now, out);
+        }
         match workflow.gives.check("output", &output) {
             Ok(()) => self.record_end(RunOutcome::Completed { output }, now, out),
             Err(mismatch) => self.fail(FailureCause::Output(mismatch.to_string()), now, out),

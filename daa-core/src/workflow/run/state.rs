@@ -61,6 +61,24 @@ pub(in crate::workflow) struct Recorder {
     pub(in crate::workflow) effects: Vec<Effect>,
     /// Why an event could not be encoded.
     pub(in crate::workflow) failed: Option<DecodeError>,
+    /// How many tasks may begin: an append has bounds.
+    pub(in crate::workflow) at_most: usize,
+    /// Whether more could begin.
+    pub(in crate::workflow) more: bool,
+}
+
+impl Recorder {
+    /// Nothing yet; at most so many tasks may begin.
+    pub(in crate::workflow) fn new(at_most: usize) -> Self {
+        Self { at_most, ..Self::default() }
+    }
+
+    /// Whether as many tasks begin as may.
+    pub(super) fn is_full(&mut self) -> bool {
+        let begins = |effect: &&Effect| matches!(effect, Effect::Perform(_) | Effect::Start { .. });
+        self.more |= self.effects.iter().filter(begins).count() >= self.at_most;
+        self.more
+    }
 }
 
 /// Whether there is room under a limit.

@@ -379,7 +379,10 @@ async fn a_run_that_takes_too_long_is_rolled_back() {
         Step::signal("wait".parse().unwrap(), "go".parse().unwrap()).with_after("one".parse().unwrap());
     let flow = workflow("w").with_deadline(secs(60)).with_step(undone).with_step(wait);
     let before = bench.clock.now();
-    let cause = cause(bench.run(&flow, json!(null)).await);
+    let serving = bench.serve("main");
+    let run = bench.start("run-1", &flow, json!(null)).await;
+    let cause = cause(outcome(&bench.engine, &run).await);
+    serving.stop().await.unwrap();
     assert_eq!(cause, FailureCause::Deadline { deadline: before + secs(60) });
     assert_eq!(bench.outside.log(), ["run-1/one", "run-1/one/undo"]);
     assert_eq!(bench.clock.now().since(before), secs(60));
@@ -586,5 +589,52 @@ async fn pausing_what_is_not_running_and_resuming_what_is_not_paused_is_refused(
     assert_eq!(bench.engine.view(&run).await.unwrap().state, RunState::Paused);
     bench.engine.resume(&run).await.unwrap();
     assert_eq!(outcome(&bench.engine, &run).await, completed(Value::Null));
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_over_a_long_list_of_large_values_fits_into_appends() {
+    let bench = Bench::new();
+    let large = "x".repeat(60_000);
+    bench.outside.script("a", [Script::succeed(large.as_str())]);
+    let limit = large.clone();
+    let outside = bench.outside.clone().with_rule(move |_| Script::succeed(limit.as_str()));
+    let bench = Bench::on(bench.store.clone(), bench.clock.clone(), outside, "rules 1");
+    let params = json!({ "item": "${item}", "large": "${one}" });
+    let each =
+        Step::action("each".parse().unwrap(), "b".parse().unwrap(), params).with_each("${input}", None);
+    let flow = workflow("w").with_step(action("one", "a")).with_step(each).with_output("${input.0}");
+    let items: Vec<u32> = (0..300).collect();
+    let serving = bench.serve("main");
+    let run = bench.start("run-1", &flow, json!(items)).await;
+    assert_eq!(outcome(&bench.engine, &run).await, completed(0));
+    assert_eq!(bench.outside.log().len(), 301);
+    assert_eq!(bench.outside.repeated(), []);
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_is_too_large_fails_the_run_and_not_the_worker() {
+    let bench = Bench::new();
+    let outside =
+        World::new().with_clock(bench.clock.clone()).with_rule(|_| Script::succeed("x".repeat(60_000)));
+    let bench = Bench::on(bench.store.clone(), bench.clock.clone(), outside, "rules 1");
+    let each =
+        action("each", "a").with_each("${input}", None).with_undo("refund".parse().unwrap(), json!({}));
+    let flow = workflow("w").with_step(each).with_output("${each}");
+    let serving = bench.serve("main");
+    let items: Vec<u32> = (0..30).collect();
+    let run = bench.start("run-1", &flow, json!(items)).await;
+    let failed = cause(outcome(&bench.engine, &run).await);
+    assert!(matches!(&failed, FailureCause::Output(text) if text.contains("at most")), "{failed:?}");
+    assert_eq!(bench.outside.log().len(), 60, "everything was undone");
+
+    // What another run is given has a bound too.
+    bench.engine.register(workflow("inner").with_step(action("in", "a"))).await.unwrap();
+    let sub = Step::workflow("sub".parse().unwrap(), "inner".parse().unwrap(), json!({ "all": "${each}" }));
+    let flow = workflow("v").with_step(action("each", "a").with_each("${input}", None)).with_step(sub);
+    let run = bench.start("run-2", &flow, json!(items)).await;
+    let failed = cause(outcome(&bench.engine, &run).await);
+    assert!(failed.to_string().contains("at most"), "{failed}");
     serving.stop().await.unwrap();
 }

@@ -11,8 +11,8 @@ use daa_core::event::{EventStore, MemoryEventStore};
 use daa_core::id::{IdError, RunId};
 use daa_core::workflow::testing::{CrashStore, Script, World};
 use daa_core::workflow::{
-    Incompatible, RegisterError, Retry, RunEvent, RunOutcome, Start, Step, StepError, Template, Type,
-    Variable, WorkerOptions, Workflow, WorkflowEngine, WorkflowError,
+    Incompatible, RegisterError, RunEvent, RunOutcome, Start, Step, StepError, Template, Type, Variable,
+    WorkerOptions, Workflow, WorkflowEngine, WorkflowError,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -130,27 +130,80 @@ async fn a_worker_whose_lease_ended_during_an_append_does_not_begin_the_next_ste
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
+/// The way to the outside from one worker, which stands still from the moment it is told that an action took no effect.
+#[derive(Clone)]
+struct FreezesWhenAsked(World, watch::Sender<bool>);
+
+#[async_trait]
+impl Executor for FreezesWhenAsked {
+    async fn execute(&self, action: &Authorized) -> Result<Outcome, ExecuteError> {
+        self.0.execute(action).await
+    }
+
+    async fn reconcile(&self, action: &Action) -> Result<Reconciled, ExecuteError> {
+        self.1.send_replace(true);
+        self.0.reconcile(action).await
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_worker_whose_lease_ended_while_it_asked_the_gate_does_not_call_the_executor() {
+async fn a_worker_whose_lease_ended_while_its_attempt_was_recorded_does_not_call_the_executor() {
+    let (memory, clock) = (Arc::new(MemoryEventStore::new()), clock());
+    let outside = World::new().with_clock(clock.clone());
+    outside.script("a", [Script::hang()]);
+    let first = bench(memory.clone(), &clock, &outside);
+    let dying = first.serve_with("first", short());
+    let run = first.start("run-1", &workflow("w").with_step(action("one", "a")), json!(null)).await;
+    clock.sleep(Duration::from_secs(1)).await;
+    dying.kill();
+    // The second takes over, asks, and stands still while its own attempt becomes durable.
     let (freeze, ice) = watch::channel(false);
-    let (cold, calls) = (freeze.clone(), Arc::new(AtomicU32::new(0)));
-    let counted = calls.clone();
-    // The second step fails at first; while its second attempt is made durable, the worker stands still.
-    let outside = World::new().with_rule(move |action| {
-        if action.id().as_str() == "run-1/one" {
-            return Script::succeed(Value::Null);
-        }
-        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
-            cold.send_replace(true);
-            return Script::fail();
-        }
-        Script::succeed(Value::Null)
-    });
-    let retry = Retry::times(5).with_waits(Duration::ZERO, Duration::ZERO);
-    let two = then("two", "b", "one").with_retry(retry);
-    begins_nothing_new(workflow("w").with_step(action("one", "a")).with_step(two), outside, freeze, ice)
+    let store: Arc<dyn EventStore> = Behind::new(IcyAnswers(ice), memory.clone());
+    let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(ByKind("rules 1"))).build();
+    let way = FreezesWhenAsked(outside.clone(), freeze.clone());
+    let second =
+        WorkflowEngine::builder(store, clock.clone(), gate).with_executor("a".parse().unwrap(), way).build();
+    let (trigger, shutdown) = daa_core::shutdown::ShutdownTrigger::new();
+    let serve = second.clone();
+    let frozen = tokio::spawn(async move { serve.serve("second".parse().unwrap(), short(), shutdown).await });
+    clock.sleep(LEASE + LEASE).await;
+    assert!(*freeze.borrow());
+    let third = bench(memory, &clock, &outside);
+    let living = third.serve_with("third", short());
+    assert_eq!(outcome(&third, &run).await, completed(Value::Null));
+    freeze.send_replace(false);
+    clock.sleep(Duration::from_secs(1)).await;
+    assert_eq!(outside.log(), ["run-1/one"]);
+    assert_eq!(outside.calls("run-1/one"), 2, "by the first and the third");
+    assert!(second.metrics().fenced > 0);
+    living.stop().await.unwrap();
+    trigger.trigger();
+    frozen.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_was_frozen_does_not_take_the_living_for_dead() {
+    let (memory, clock) = (Arc::new(MemoryEventStore::new()), clock());
+    let (freeze, ice) = watch::channel(false);
+    let outside = World::new().with_clock(clock.clone());
+    outside.script("a", [Script::succeed("done").after(Duration::from_secs(60))]);
+    let living = bench(memory.clone(), &clock, &outside);
+    let frozen = bench(Behind::new(Ice(ice), memory), &clock, &outside);
+    let first = living.serve_with("first", short());
+    let second = frozen.serve_with("second", short());
+    let run = living
+        .start("run-1", &workflow("w").with_step(action("one", "a")).with_output("${one}"), json!(1))
         .await;
-    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    clock.sleep(Duration::from_secs(1)).await;
+    // It knows of the lease as it was then, and not that it was renewed since.
+    freeze.send_replace(true);
+    clock.sleep(LEASE * 5).await;
+    freeze.send_replace(false);
+    assert_eq!(outcome(&living, &run).await, completed("done"));
+    assert_eq!(outside.calls("run-1/one"), 1);
+    assert_eq!((frozen.engine.metrics().runs_taken_over, living.engine.metrics().fenced), (0, 0));
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
 }
 
 /// An outside that knows fencing tokens: the attempt that was issued last wins.

@@ -78,6 +78,7 @@ impl<'a> Records<'a> {
         self.order(run, plan).map_err(context)?;
         match outcome {
             RunOutcome::Completed { output } => {
+                self.in_time(run, plan)?;
                 let mut expected = json!({});
                 for (at, _) in plan.steps.iter().enumerate() {
                     expected[name(at)] = self.settled(run, plan, at).map_err(context)?;
@@ -107,6 +108,16 @@ impl<'a> Records<'a> {
                 known.insert(undo);
             }
         }
+        Ok(())
+    }
+
+    /// A run that completed did so before its deadline.
+    fn in_time(&self, run: &str, plan: &Plan) -> Found {
+        let Some(deadline) = plan.deadline else { return Ok(()) };
+        let completed = |entry: &&HistoryEntry| matches!(entry.event, RunEvent::Ended(_));
+        let history = &self.histories[run];
+        let took = history.iter().find(completed).map(|entry| entry.at.since(history[0].at).as_millis());
+        ensure!(took.is_some_and(|took| took < deadline.into()), "{run} took {took:?} of {deadline} ms");
         Ok(())
     }
 
