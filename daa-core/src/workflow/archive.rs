@@ -46,7 +46,9 @@ pub(super) async fn archive(parts: &Parts, run: &RunId) -> Result<Digest, Workfl
         erase(parts, &stream, last.version).await?;
         return Ok(artifact);
     }
-    let ended = events.iter().any(|event| event.kind.as_str() == "workflow.ended.v1");
+    // A run that had completed may be being undone.
+    let place = |kind: &str| events.iter().rposition(|event| event.kind.as_str() == kind);
+    let ended = place("workflow.ended.v1") > place("workflow.roll_back_requested.v1");
     if !ended {
         return Err(WorkflowError::Open { run: run.clone() });
     }

@@ -31,8 +31,11 @@ impl Drive {
                     break;
                 }
             }
-            if let Some((at, error)) = failed_ending {
-                return self.ended_by_another(at, error).await;
+            match failed_ending {
+                // Whoever ended the action first has ended its reservation too.
+                Some((at, error @ GateError::Refused(_))) => return self.ended_by_another(at, error).await,
+                Some((_, error)) => return Err(WorkflowError::Gate(error).into()),
+                None => {}
             }
             let mut starts = Launches::default();
             let mut own = Vec::new();

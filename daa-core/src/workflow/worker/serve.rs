@@ -70,6 +70,8 @@ pub(in crate::workflow) struct Worker {
     read: Position,
     /// Until when the store is left alone, because it was away.
     away: Option<Timestamp>,
+    /// When all runs are looked at again, however much else happens.
+    look_at: Timestamp,
     /// Whether what is followed happens now: then what is due is put in line at once. Of history only the end counts.
     live: bool,
     active: usize,
@@ -92,6 +94,7 @@ impl Worker {
         options: WorkerOptions,
     ) -> Result<Self, WorkflowError> {
         let lease = OwnLease::begin(&*parts.store, name, parts.clock.now(), options.lease).await?;
+        let look_at = parts.clock.now() + options.lease;
         let mut worker = Self {
             parts,
             endings,
@@ -104,6 +107,7 @@ impl Worker {
             calendar: Calendar::default(),
             read: Position::START,
             away: None,
+            look_at,
             live: false,
             active: 0,
             #[cfg(feature = "schedule")]
@@ -152,13 +156,15 @@ impl Worker {
             let next = match self.away {
                 Some(until) => until,
                 None => {
-                    let next = [timer, renewal, Some(clock.now() + self.options.lease)];
+                    let next = [timer, renewal, Some(self.look_at)];
                     next.into_iter().flatten().min().unwrap_or_else(|| clock.now())
                 }
             };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
+                // Before the log, which may never be silent.
+                () = clock.sleep_until(next) => self.tick().await?,
                 Some(report) = self.reports.1.recv() => {
                     self.report(report);
                     while let Ok(report) = self.reports.1.try_recv() {
@@ -180,7 +186,6 @@ impl Worker {
                         self.follow(&event);
                     }
                 }
-                () = clock.sleep_until(next) => self.tick().await?,
             }
         }
         self.wind_down().await
@@ -210,7 +215,11 @@ impl Worker {
         if renews {
             self.renew().await?;
         }
-        if renews || self.active == 0 {
+        let looks = now >= self.look_at;
+        if looks {
+            self.look_at = now + self.options.lease;
+        }
+        if renews || looks {
             // Whoever died meanwhile left runs behind; and nobody may wait for a limit that has room.
             self.look_at_all();
             for run in self.index.waiters(|key| self.limits.is_stale(key)) {

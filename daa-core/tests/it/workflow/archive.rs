@@ -93,3 +93,18 @@ async fn an_explanation_says_what_happened_and_why() {
     let picture = bench.engine.svg(&"run-1".parse().unwrap()).await.unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("two"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_being_undone_after_all_is_not_archived() {
+    let bench = Bench::new().with_artifacts(Arc::new(MemoryArtifacts::new()));
+    bench.outside.script("refund", vec![Script::fail(); 6]);
+    let charge = Step::action("charge".parse().unwrap(), "charge".parse().unwrap(), json!({}))
+        .with_undo("refund".parse().unwrap(), json!({}));
+    bench.run(&Workflow::new("pay".parse().unwrap()).with_step(charge), json!(1)).await;
+    let run = "run-1".parse().unwrap();
+    let serving = bench.serve("main");
+    bench.engine.roll_back(&run, super::world::alice(), "after all").await.unwrap();
+    bench.clock.sleep(Duration::from_secs(3)).await;
+    assert!(matches!(bench.engine.archive(&run).await, Err(WorkflowError::Open { .. })));
+    serving.stop().await.unwrap();
+}
