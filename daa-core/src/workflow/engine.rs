@@ -290,6 +290,14 @@ impl WorkflowEngine {
                     let again = RunEvent::AskedAgain { task: answer.task.clone() };
                     (again, Some(Refused::RulesChanged { asked, current }))
                 }
+                // The answer is about what was asked, and that is no longer so.
+                Err(Refused::Changed { asked, answered })
+                    if let Request::Answer(answer) = &request
+                        && state.asked_about(&answer.task) == Some(answered) =>
+                {
+                    let again = RunEvent::AskedAgain { task: answer.task.clone() };
+                    (again, Some(Refused::Changed { asked, answered }))
+                }
                 Err(refused) => return Err(refused.into()),
             };
             let expected = ExpectedVersion::Exact(state.version());

@@ -285,6 +285,14 @@ impl Run {
         if request.subject != subject {
             return Err(Refused::Changed { asked: request.subject, answered: subject });
         }
+        // A variable or a definition may have changed what the request was about.
+        let now_about = match self.subject(&task) {
+            Some((_, digest)) => Some(digest),
+            None => self.action(&task).and_then(Result::ok).map(|action| action.digest()),
+        };
+        if let Some(asked) = now_about.filter(|asked| *asked != subject) {
+            return Err(Refused::Changed { asked, answered: subject });
+        }
         if let Some(current) = ruleset.filter(|current| *current != request.ruleset) {
             return Err(Refused::RulesChanged { asked: request.ruleset, current });
         }

@@ -183,6 +183,14 @@ impl Run {
         step.is_some_and(|step| step.phase != StepPhase::Blocked)
     }
 
+    /// What the approval was asked for that a task waits for.
+    pub(in crate::workflow) fn asked_about(&self, task: &Task) -> Option<Digest> {
+        match &self.lane(self.spot(task)?)?.state {
+            LaneState::Waiting { on: Wait::Approval(request), .. } => Some(request.subject),
+            _ => None,
+        }
+    }
+
     /// The rules under which the approval was asked for that a task waits for.
     pub(in crate::workflow) fn asked_under(&self, task: &Task) -> Option<Digest> {
         match &self.lane(self.spot(task)?)?.state {

@@ -372,3 +372,30 @@ async fn an_action_that_the_rules_escalate_waits_for_approval_of_exactly_this_ac
     waiting.bench.engine.answer(&waiting.run, answer).await.unwrap();
     assert_eq!(waiting.ends().await, completed("approved"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_of_what_a_variable_has_changed_since_is_refused_and_asked_again() {
+    let bench = Bench::new();
+    let flow = Workflow::new("pay".parse().unwrap())
+        .with_var("amount", Variable::new(Type::Integer, 1))
+        .with_step(Step::approval(
+            "ask".parse().unwrap(),
+            json!({ "pay": "${vars.amount}" }),
+            Duration::from_secs(60),
+        ));
+    let serving = bench.serve("main");
+    let run = bench.start("run-1", &flow, json!(null)).await;
+    bench.clock.sleep(Duration::from_secs(1)).await;
+    let asked = |view: &RunView| view.approvals().next().unwrap().1.subject;
+    let before = asked(&bench.engine.view(&run).await.unwrap());
+    bench.engine.update(&run, "amount", 1_000_000).await.unwrap();
+    let answer = |subject| Answer::approve(task("ask"), subject, "bob".parse().unwrap());
+    let refused = bench.engine.answer(&run, answer(before)).await;
+    assert!(matches!(refused, Err(WorkflowError::Refused(Refused::Changed { .. }))), "{refused:?}");
+    bench.clock.sleep(Duration::from_secs(1)).await;
+    let after = asked(&bench.engine.view(&run).await.unwrap());
+    assert_ne!(before, after, "it is asked again, for what it is now");
+    bench.engine.answer(&run, answer(after)).await.unwrap();
+    assert!(matches!(bench.engine.outcome(&run).await.unwrap(), RunOutcome::Completed { .. }));
+    serving.stop().await.unwrap();
+}
