@@ -24,7 +24,7 @@ pub struct Script {
 pub enum Ending {
     /// It takes effect, and yields this.
     Succeed(Value),
-    /// It takes no effect, for now.
+    /// It takes no effect; a later try may.
     Fail,
     /// It takes no effect, and never will.
     Reject,
@@ -57,7 +57,7 @@ impl Script {
         Self::of(Ending::Succeed(output.into()))
     }
 
-    /// Takes no effect, for now.
+    /// Takes no effect; a later try may.
     #[must_use]
     pub const fn fail() -> Self {
         Self::of(Ending::Fail)
