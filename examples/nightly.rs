@@ -18,7 +18,7 @@ use daa::core::clock::VirtualClock;
 use daa::core::id::ScheduleId;
 use daa::core::shutdown::ShutdownTrigger;
 use daa::core::workflow::schedule::{CronSchedule, MissedRuns, Overlap, Schedule};
-use daa::core::workflow::{Recurring, RunEvent, Workflow, WorkflowEngine, WorkflowError};
+use daa::core::workflow::{Recurring, RunEvent, RunQuery, Workflow, WorkflowEngine, WorkflowError};
 use daa::prelude::*;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -141,7 +141,7 @@ async fn week(args: &Args, cron: CronSchedule, zone: TimeZone) -> Result<(), Box
     machine.off().await?;
     telling.abort();
 
-    let (runs, state) = (engine.runs().await?, engine.view_schedule(&id).await?.state);
+    let (runs, state) = (engine.runs(&RunQuery::new()).await?.runs, engine.view_schedule(&id).await?.state);
     let next =
         engine.view_schedule(&id).await?.recurring.schedule.recurrence().next_after(state.considered_to());
     let next = next.map_or_else(|| "never".to_owned(), |next| wall.at(next));

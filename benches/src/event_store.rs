@@ -4,6 +4,8 @@
 //! statement and one transaction per batch. The sides take turns, so that both meet the same disk; each figure is
 //! the median of the turns. The files lie in the current directory, since `/tmp` may be no disk.
 
+mod postgres;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,10 +43,15 @@ const SHAPES: [Shape; 5] = [
 ];
 
 pub(crate) fn run() -> Vec<Line> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let mut lines: Vec<Line> =
         SHAPES.into_iter().map(|shape| runtime.block_on(side_by_side(shape))).collect();
     lines.push(runtime.block_on(single_events()));
+    lines.extend(runtime.block_on(postgres::run()));
     lines
 }
 

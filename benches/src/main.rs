@@ -1,6 +1,9 @@
 //! Measurements: ours beside a peer, in one run. `README.md` has how to run them, and figures.
 
 mod agent_loop;
+mod artefacts;
+mod bus;
+mod cache;
 mod event_store;
 mod heap;
 mod ledger;
@@ -16,12 +19,15 @@ use line::Line;
 const USAGE: &str = "\
 usage: daa-benches NAME [--json]
 
+  artefacts    put and read, beside bare object_store with a digest
   loop         one agent cycle with trivial parts, in-memory store
+  bus          messages in process; on NATS and RabbitMQ, beside their bare clients
   event_store  durable batched appends, beside raw rusqlite
   ledger       durable transfers in batches
   rules        decisions of a ruleset
   training     a local step, beside PyTorch where python3 has it (DAA_PYTHON names another python)
   workflow     steps of workflows, beside durare; replay; parked runs
+  cache        hits in the process, and on Redis beside its bare client
   all          all of them
 ";
 
@@ -30,10 +36,13 @@ static HEAP: heap::Counting = heap::Counting;
 
 type Bench = (&'static str, fn() -> Vec<Line>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 9] = [
+    ("artefacts", artefacts::run),
     ("loop", agent_loop::run),
+    ("bus", bus::run),
     ("event_store", event_store::run),
     ("ledger", ledger::run),
+    ("cache", cache::run),
     ("rules", rules::run),
     ("training", training::run),
     ("workflow", workflow::run),

@@ -58,6 +58,7 @@ mod observe;
 mod parameter;
 mod pattern;
 mod plan;
+mod planned;
 mod reason;
 mod reflect;
 mod report;
@@ -77,6 +78,8 @@ pub use metrics::{MAX_METRICS, MetricSummary, Metrics};
 pub use observe::{CollectError, DataCollector, FnCollector, Observation, Readings, collector_fn};
 pub use parameter::{Parameter, ParameterError, ParameterName};
 pub use pattern::{MAX_PATTERNS, Pattern, PatternMemory, Recalled, Signature};
+pub(crate) use planned::plan_of;
+
 pub use plan::{Expectation, MAX_PLAN, MAX_STEPS, Plan, PlannedAction, Source};
 pub use reason::{FnStrategy, ReasonError, Reasoner, Strategy, WeightedReasoner, strategy_fn};
 pub use reflect::{Comparison, ExpectationReflector, Hindsight, Reflection, Reflector};

@@ -175,6 +175,10 @@ ids! {
     StrategyName;
     /// Names a topic of the event bus.
     Topic;
+    /// Names a message, so that one that is published again is known.
+    MessageId;
+    /// Messages that share it are worked on one after the other.
+    OrderingKey;
     /// Names a workflow definition, such as `order`; its versions share the name.
     WorkflowName;
     /// Names one run of a workflow, and is the idempotency key of its start.
@@ -187,6 +191,12 @@ ids! {
     WorkerName;
     /// Names what a concurrency or rate limit counts, such as `customer/17`.
     LimitKey;
+    /// Names what entries of a cache have in common, so that they can be invalidated together: `customer/17`.
+    CacheTag;
+    /// Names what one holder at a time may have a lease of.
+    LeaseName;
+    /// Names one who acquires leases: a process, with something in its name that no earlier one had.
+    HolderId;
     /// Names a schedule, and begins the names of the runs that it starts.
     ScheduleId;
 }

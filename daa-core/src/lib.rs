@@ -20,12 +20,15 @@ pub mod amount;
 pub mod artifact;
 #[cfg(feature = "runtime")]
 pub mod bus;
+pub mod cache;
 pub mod clock;
 pub mod digest;
 pub mod event;
 mod failure_text;
 pub mod fault;
 pub mod id;
+pub mod lease;
+pub mod limiter;
 #[cfg(feature = "runtime")]
 pub mod orchestrator;
 #[cfg(feature = "runtime")]

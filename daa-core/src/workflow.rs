@@ -27,6 +27,7 @@ mod run;
 pub mod schedule;
 #[cfg(feature = "runtime")]
 mod service;
+mod snapshots;
 #[cfg(all(feature = "test-util", feature = "runtime"))]
 pub mod testing;
 mod trace;
@@ -52,7 +53,7 @@ pub use error::WorkflowError;
 #[cfg(feature = "runtime")]
 pub use explain::{ExplainedEvent, Explanation};
 #[cfg(feature = "runtime")]
-pub use listing::RunSummary;
+pub use listing::{RunCursor, RunPage, RunQuery, RunStatus, RunSummary, WaitKind, Waiting};
 pub use metrics::WorkflowMetrics;
 pub use run::{
     Answer, Approval, ApprovalRequest, ChildResult, Claim, FailureCause, MAX_RUN_ID, Parent, Refused,

@@ -14,15 +14,12 @@ use crate::ledger::Ledger;
 use crate::rejection::Rejection;
 use crate::transfer::{Hold, Spending};
 
-/// How often one action may be asked for.
-const MAX_GOES: u32 = 1_000;
-
 /// Reserves what the actions of agents may cost: as holds on their accounts, within their budgets, for one payee.
 ///
 /// An action of agent `alice` spends from the account `agent/alice`. What is reserved is named after the action,
 /// `action/ID`, so an action never has two reservations at a time; one that took no effect and is asked for again has
-/// `action/ID/2`, and so on. The gate appends the hold together with its decision,
-/// and the posting together with the outcome: a crash leaves both or none.
+/// `action.2/ID`, and so on. The gate appends the hold together with its decision, and the posting together with the
+/// outcome: a crash leaves both or none.
 ///
 /// An agent without a budget in the currency can spend nothing.
 ///
@@ -93,19 +90,13 @@ impl TreasuryChange for Reserving {
         }
         let payee = Account::new(self.payee.clone(), cost.currency(), AccountKind::Treasury);
         self.ledger.ensure_account(payee.clone(), now).map_err(|rejection| refusal(rejection, &id, cost))?;
-        for go in 1..=MAX_GOES {
-            let id = reservation_of(action, go);
-            let hold = Hold::new(id.clone(), account.id.clone(), payee.id.clone(), cost)
-                .with_spending(Spending::new(actor.clone(), now));
-            match self.ledger.step(Command::Hold(hold), now) {
-                // It was held for an earlier go at this action, and given back.
-                Ok(Applied::Before) if self.ledger.books().hold(&id).is_none() => {}
-                Err(Rejection::IdReused { .. }) => {}
-                Ok(Applied::Before | Applied::Now) => return Ok(id),
-                Err(rejection) => return Err(refusal(rejection, &id, cost)),
-            }
+        let id = self.reservation(action);
+        let hold = Hold::new(id.clone(), account.id, payee.id, cost)
+            .with_spending(Spending::new(actor.clone(), now));
+        match self.ledger.step(Command::Hold(hold), now) {
+            Ok(Applied::Before | Applied::Now) => Ok(id),
+            Err(rejection) => Err(refusal(rejection, &id, cost)),
         }
-        Err(Refusal::IdReused { transfer: id })
     }
 
     fn settle(&mut self, reservation: &ReservationId, actual: Money, now: Timestamp) -> Result<(), Refusal> {
@@ -135,6 +126,23 @@ impl TreasuryChange for Reserving {
 }
 
 impl Reserving {
+    /// The name of the reservation that an action has, or else of its next one. Those it had were given back, and are
+    /// numbered without a gap.
+    fn reservation(&self, action: &Action) -> TransferId {
+        let books = self.ledger.books();
+        let had = |go| books.knows(&reservation_of(action, go));
+        let (mut low, mut high) = (0, 1);
+        while high < u32::MAX && had(high) {
+            (low, high) = (high, high.saturating_mul(2));
+        }
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if had(middle) { low = middle } else { high = middle }
+        }
+        let last = reservation_of(action, low);
+        if low > 0 && books.hold(&last).is_some() { last } else { reservation_of(action, high) }
+    }
+
     fn reserved(&self, reservation: &ReservationId) -> Result<Money, Refusal> {
         let hold = self.ledger.books().hold(reservation);
         let not_open = || Refusal::NotOpen { reservation: reservation.clone() };
@@ -153,12 +161,13 @@ impl Reserving {
     }
 }
 
-/// The first go at an action is named after it; those that follow are numbered.
+/// The first go at an action is named after it; those that follow are numbered before its id, which may hold any
+/// character: so no two actions share a name.
 #[expect(clippy::expect_used, reason = "an action id has at most 180 bytes of the same alphabet")]
 fn reservation_of(action: &Action, go: u32) -> TransferId {
     let name = match go {
         1 => format!("action/{}", action.id()),
-        go => format!("action/{}/{go}", action.id()),
+        go => format!("action.{go}/{}", action.id()),
     };
     TransferId::new(name).expect("prefix and number leave room for an action id")
 }

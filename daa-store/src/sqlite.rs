@@ -10,7 +10,6 @@
 //! append.
 
 mod apply;
-mod checksum;
 mod connection;
 mod engine;
 mod erase;
@@ -18,7 +17,6 @@ mod file;
 mod intern;
 mod job;
 mod options;
-mod queue;
 mod read;
 mod readers;
 mod schema;

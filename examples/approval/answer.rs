@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use daa::core::id::RunId;
-use daa::core::workflow::{Answer, Refused, Task, WorkflowError};
+use daa::core::workflow::{Answer, Refused, RunQuery, Task, WaitKind, WorkflowError};
 use daa::prelude::*;
 
 use crate::{Failure, Terminal, show, what};
@@ -80,7 +80,8 @@ impl Terminal<'_> {
 
     pub(crate) async fn list(&self) -> Result<ExitCode, Failure> {
         let mut waiting = 0;
-        for run in self.engine.runs().await?.iter().filter(|run| run.completed.is_none()) {
+        let asking = RunQuery::new().waiting_for(WaitKind::Approval).with_page(RunQuery::MAX_PAGE);
+        for run in self.engine.runs(&asking).await?.runs {
             let view = self.engine.view(&run.run).await?;
             for (task, request, until) in view.approvals() {
                 waiting += 1;

@@ -20,8 +20,8 @@ use clap::Parser;
 use daa::core::id::RunId;
 use daa::core::shutdown::ShutdownTrigger;
 use daa::core::workflow::{
-    ApprovalRequest, RunEvent, RunOutcome, RunView, Start, Wait, WorkerOptions, Workflow, WorkflowEngine,
-    WorkflowError,
+    ApprovalRequest, RunEvent, RunOutcome, RunQuery, RunView, Start, Wait, WorkerOptions, Workflow,
+    WorkflowEngine, WorkflowError,
 };
 use daa::prelude::*;
 use daa::store::sqlite::{Sharing, SqliteOptions};
@@ -125,7 +125,7 @@ impl Terminal<'_> {
         self.engine.register(Workflow::from_yaml(&PAYMENT.replace("WITHIN", &within))?).await?;
         let run = match &self.args.wait {
             Some(run) => run.clone(),
-            None => RunId::new(format!("payment-{}", self.engine.runs().await?.len() + 1))?,
+            None => self.next().await?,
         };
         if self.args.wait.is_none() {
             let asker: AgentId = "alice".try_into()?;
@@ -150,6 +150,13 @@ impl Terminal<'_> {
             RunOutcome::Completed { .. } => ExitCode::SUCCESS,
             _ => ExitCode::from(3),
         })
+    }
+
+    /// The id of the next payment: behind the one that began last.
+    async fn next(&self) -> Result<RunId, Failure> {
+        let last = self.engine.runs(&RunQuery::new().with_page(1)).await?.runs.pop();
+        let last = last.and_then(|last| last.run.as_str().strip_prefix("payment-")?.parse::<u64>().ok());
+        Ok(RunId::new(format!("payment-{}", last.unwrap_or_default() + 1))?)
     }
 
     /// Shows what happens to a payment, until it has ended.

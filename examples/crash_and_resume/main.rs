@@ -18,7 +18,7 @@ use std::sync::Arc;
 use clap::Parser;
 use daa::core::id::RunId;
 use daa::core::shutdown::ShutdownTrigger;
-use daa::core::workflow::{HistoryEntry, RunEvent, RunOutcome, Start, Workflow, WorkflowEngine};
+use daa::core::workflow::{HistoryEntry, RunEvent, RunOutcome, RunQuery, Start, Workflow, WorkflowEngine};
 use daa::prelude::*;
 use serde_json::json;
 
@@ -94,12 +94,15 @@ async fn run(args: &Args) -> Result<RunOutcome, Failure> {
     engine.register(Workflow::from_yaml(ORDER)?).await?;
 
     // An order that a crash left behind goes on; otherwise the next one begins.
-    let orders = engine.runs().await?;
-    let open = || orders.iter().filter(|order| order.completed.is_none());
-    let resumed = open().max_by_key(|order| order.started).filter(|_| !args.new);
+    let orders = engine.runs(&RunQuery::new()).await?.runs;
+    // The one that began last comes first.
+    let last =
+        orders.first().and_then(|order| order.run.as_str().strip_prefix("order-")?.parse::<u64>().ok());
+    let open = || orders.iter().filter(|order| order.status.is_open());
+    let resumed = open().next().filter(|_| !args.new);
     let run = match resumed {
         Some(order) => order.run.clone(),
-        None => RunId::new(format!("order-{}", orders.len() + 1))?,
+        None => RunId::new(format!("order-{}", last.unwrap_or_default() + 1))?,
     };
     if resumed.is_none() {
         args.check_reachable();

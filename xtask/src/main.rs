@@ -33,8 +33,8 @@ fn main() -> ExitCode {
 fn docs() -> Result<(), String> {
     let status = Command::new(env!("CARGO"))
         .args(["doc", "--workspace", "--no-deps", "--exclude", "xtask"])
-        // The conformance suites are documented, and linked to; so are schedules.
-        .args(["--features", "daa-core/test-util,daa-core/schedule"])
+        // The conformance suites are documented, and linked to; so are schedules and the adapters to servers.
+        .args(["--features", "daa-core/test-util,daa-core/schedule,daa-store/live"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .status()
         .map_err(|error| format!("cannot start cargo: {error}"))?;

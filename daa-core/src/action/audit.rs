@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::journal::{ActionEvent, ActionState, ActionStatus};
 use super::policy::Decision;
 use super::request::STREAMS;
+use crate::digest::Digest;
 use crate::event::{EventStore, PageSize, Position, ReadError, RecordedEvent, Version};
 use crate::id::StreamId;
 
@@ -18,7 +19,8 @@ const MAX_FINDINGS: usize = 100;
 /// - it was attempted only after it was permitted, and the attempts are numbered without a gap;
 /// - it has an outcome only after an attempt, and nothing follows its end.
 ///
-/// An action that ended without effect may be asked for again under its id, and then the same holds of its next go.
+/// An action that ended without effect may be asked for again under its id, and then the same holds of its next go,
+/// which is of the same action.
 /// An action that somebody had to approve carries an approval of its own digest and of the rules that asked.
 ///
 /// An event that was [erased](EventStore::erase) is no violation, but it proves nothing either: it is counted
@@ -32,8 +34,8 @@ const MAX_FINDINGS: usize = 100;
 pub struct JournalAudit {
     read: Position,
     open: HashMap<StreamId, ActionStatus>,
-    /// How often those were attempted that ended without effect: they may be asked for again.
-    without_effect: HashMap<StreamId, u32>,
+    /// What ended without effect, and how often it was attempted: it may be asked for again.
+    without_effect: HashMap<StreamId, (Digest, u32)>,
     summary: JournalSummary,
 }
 
@@ -87,6 +89,9 @@ pub enum Violation {
     /// The recorded digest is not that of the recorded action.
     #[error("the action is not the one that was decided on")]
     OtherDigest,
+    /// What was asked for under the id of an action that had come to nothing is another action.
+    #[error("another action was asked for under the id before")]
+    OtherAction,
     /// Money was to be held and was not, or the reverse.
     #[error("what the action may cost and what is held for it do not agree")]
     Reservation,
@@ -147,7 +152,9 @@ impl JournalAudit {
         self.summary.entries += 1;
         let before = self.open.remove(&recorded.stream);
         let earlier = self.without_effect.remove(&recorded.stream);
-        if let Some(violation) = violation(before.as_ref(), earlier.is_some(), &event, recorded) {
+        if let Some(violation) =
+            violation(before.as_ref(), earlier.map(|(digest, _)| digest), &event, recorded)
+        {
             self.find(recorded, violation);
         }
         match &event {
@@ -160,11 +167,11 @@ impl JournalAudit {
             _ => {}
         }
         let Some(mut status) = ActionStatus::after(before, event, recorded.version) else { return };
-        status.attempts = status.attempts.max(earlier.unwrap_or_default());
+        status.attempts = status.attempts.max(earlier.map_or(0, |(_, attempts)| attempts));
         if status.state.is_open() {
             self.open.insert(recorded.stream.clone(), status);
         } else if status.state.may_be_asked_again() {
-            self.without_effect.insert(recorded.stream.clone(), status.attempts);
+            self.without_effect.insert(recorded.stream.clone(), (status.digest, status.attempts));
         }
     }
 
@@ -179,12 +186,12 @@ impl JournalAudit {
 
 fn violation(
     before: Option<&ActionStatus>,
-    again: bool,
+    earlier: Option<Digest>,
     event: &ActionEvent,
     recorded: &RecordedEvent,
 ) -> Option<Violation> {
     let Some(before) = before else {
-        let begins = recorded.version == Version::new(1) || (again && event.is_decision());
+        let begins = recorded.version == Version::new(1) || (earlier.is_some() && event.is_decision());
         if !begins {
             return Some(Violation::AfterTheEnd);
         }
@@ -208,6 +215,9 @@ fn violation(
         }
         if action.digest() != *digest {
             return Some(Violation::OtherDigest);
+        }
+        if earlier.is_some_and(|earlier| earlier != *digest) {
+            return Some(Violation::OtherAction);
         }
         let agrees = held.is_none_or(|held| held == action.max_cost().is_some());
         return (!agrees).then_some(Violation::Reservation);
@@ -233,7 +243,6 @@ mod tests {
     use super::*;
     use crate::action::{Action, Context, Decision, Outcome, Verdict};
     use crate::clock::Timestamp;
-    use crate::digest::Digest;
     use crate::id::EventKind;
 
     fn action() -> Action {
@@ -307,6 +316,29 @@ mod tests {
             violations(&log(&[permitted(), attempted(1), ActionEvent::Expired])),
             [Violation::OutOfPlace]
         );
+    }
+
+    #[test]
+    fn another_action_under_a_used_id_is_found() {
+        let failed = ActionEvent::Failed { error: "not now".to_owned() };
+        let first = [permitted(), attempted(1), failed];
+        let next = |action: Action| {
+            let ActionEvent::Permitted { context, verdict, reservation, expires, endorsement, .. } =
+                permitted()
+            else {
+                unreachable!()
+            };
+            let digest = action.digest();
+            ActionEvent::Permitted { action, digest, context, verdict, reservation, expires, endorsement }
+        };
+        let go = |action: Action| {
+            let mut events = first.to_vec();
+            events.extend([next(action), attempted(2), succeeded()]);
+            violations(&log(&events))
+        };
+        assert_eq!(go(action()), []);
+        let other = action().with_params(serde_json::json!({ "to": "mallory" })).unwrap();
+        assert_eq!(go(other), [Violation::OtherAction]);
     }
 
     #[test]

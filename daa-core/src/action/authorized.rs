@@ -60,25 +60,25 @@ impl Authorized {
 
     /// The idempotency key of the effect.
     #[must_use]
-    pub const fn id(&self) -> &ActionId {
+    pub fn id(&self) -> &ActionId {
         self.action.id()
     }
 
     /// What kind of action it is.
     #[must_use]
-    pub const fn kind(&self) -> &ActionKind {
+    pub fn kind(&self) -> &ActionKind {
         self.action.kind()
     }
 
     /// Who wants it.
     #[must_use]
-    pub const fn actor(&self) -> &AgentId {
+    pub fn actor(&self) -> &AgentId {
         self.action.actor()
     }
 
     /// The parameters.
     #[must_use]
-    pub const fn params(&self) -> &Value {
+    pub fn params(&self) -> &Value {
         self.action.params()
     }
 

@@ -26,8 +26,8 @@ pub(super) enum Settlement {
 #[derive(Debug)]
 pub(crate) struct Ending {
     /// Where the action stood before.
-    pub(super) status: ActionStatus,
-    pub(super) event: ActionEvent,
+    pub(super) status: Box<ActionStatus>,
+    pub(super) event: Box<ActionEvent>,
     pub(super) settlement: Settlement,
 }
 
@@ -43,7 +43,22 @@ pub(crate) enum CallError {
 }
 
 impl Ending {
-    pub(super) fn succeeded(status: ActionStatus, outcome: Outcome) -> Self {
+    /// Of what took effect. An output that is out of bounds is not kept.
+    pub(super) fn completed(
+        status: impl Into<Box<ActionStatus>>,
+        outcome: Outcome,
+    ) -> (Self, Result<Outcome, CallError>) {
+        match check_value("output", &outcome.output) {
+            Ok(()) => (Self::succeeded(status, outcome.clone()), Ok(outcome)),
+            Err(error) => {
+                let kept = Outcome { output: Value::Null, cost: outcome.cost };
+                (Self::succeeded(status, kept), Err(CallError::Output(error)))
+            }
+        }
+    }
+
+    fn succeeded(status: impl Into<Box<ActionStatus>>, outcome: Outcome) -> Self {
+        let status = status.into();
         let reserved = status.reservation.as_ref().and(status.action.max_cost());
         let (settlement, overrun) = match (outcome.cost, reserved) {
             (None, _) => (Settlement::GiveBack, None),
@@ -55,19 +70,36 @@ impl Ending {
                 Err(_) => (Settlement::Spend(reserved), Some(cost)),
             },
         };
-        Self { status, event: ActionEvent::Succeeded { outcome, overrun }, settlement }
+        Self { status, event: Box::new(ActionEvent::Succeeded { outcome, overrun }), settlement }
     }
 
-    pub(super) fn failed(status: ActionStatus, error: String) -> Self {
-        Self { status, event: ActionEvent::Failed { error }, settlement: Settlement::GiveBack }
+    pub(super) fn failed(status: impl Into<Box<ActionStatus>>, error: String) -> Self {
+        Self {
+            status: status.into(),
+            event: Box::new(ActionEvent::Failed { error }),
+            settlement: Settlement::GiveBack,
+        }
     }
 
-    pub(super) fn uncertain(status: ActionStatus, error: String) -> Self {
-        Self { status, event: ActionEvent::Uncertain { error }, settlement: Settlement::Keep }
+    /// An attempt whose performer is gone took no effect.
+    pub(super) fn not_found(status: ActionStatus) -> Self {
+        Self::failed(status, "no effect was found when the action was reconciled".to_owned())
     }
 
-    pub(super) const fn expired(status: ActionStatus) -> Self {
-        Self { status, event: ActionEvent::Expired, settlement: Settlement::GiveBack }
+    pub(super) fn uncertain(status: impl Into<Box<ActionStatus>>, error: String) -> Self {
+        Self {
+            status: status.into(),
+            event: Box::new(ActionEvent::Uncertain { error }),
+            settlement: Settlement::Keep,
+        }
+    }
+
+    pub(super) fn expired(status: impl Into<Box<ActionStatus>>) -> Self {
+        Self {
+            status: status.into(),
+            event: Box::new(ActionEvent::Expired),
+            settlement: Settlement::GiveBack,
+        }
     }
 
     /// Ends the reservation of the action, in a change that is appended with the event.
@@ -93,7 +125,7 @@ impl Ending {
 
 /// Calls the executor; the attempt is durable. Neither an error nor a panic of it leaves this function.
 pub(super) async fn call(
-    status: ActionStatus,
+    status: Box<ActionStatus>,
     executor: &dyn Executor,
     link: Option<Link>,
 ) -> (Ending, Result<Outcome, CallError>) {
@@ -107,14 +139,7 @@ pub(super) async fn call(
     let caught = AssertUnwindSafe(executor.execute(&authorized)).catch_unwind().await;
     let result = caught.unwrap_or_else(|panic| Err(ExecuteError::Panicked { message: panic_text(&*panic) }));
     match result {
-        Ok(outcome) => match check_value("output", &outcome.output) {
-            Ok(()) => (Ending::succeeded(status, outcome.clone()), Ok(outcome)),
-            // The effect took place; only its description is too large to keep.
-            Err(error) => {
-                let kept = Outcome { output: Value::Null, cost: outcome.cost };
-                (Ending::succeeded(status, kept), Err(CallError::Output(error)))
-            }
-        },
+        Ok(outcome) => Ending::completed(status, outcome),
         Err(source) => {
             let text = error_text(&source);
             let ending = match source.effect() {

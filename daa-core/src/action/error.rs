@@ -22,25 +22,24 @@ pub enum GateError {
         rules: Vec<RuleId>,
     },
     /// The rules want somebody else to decide; nothing happened.
-    #[error("escalated: {reason}")]
-    Escalated {
-        /// Why, for people.
-        reason: String,
-        /// The rules that matched.
-        rules: Vec<RuleId>,
-        /// The content hash of the rules that decided: an approval must be of these.
-        ruleset: Digest,
-    },
+    #[error("escalated: {}", .0.reason)]
+    Escalated(Box<Escalation>),
     /// Funds or budget do not cover it; nothing happened.
     #[error("refused")]
     Refused(#[from] Refusal),
     /// It is out of bounds; nothing happened, unless it is the output that is.
     #[error("invalid action")]
     Invalid(#[from] ActionError),
-    /// The id was used for another action, or is being performed by another call; nothing happened here.
-    #[error("action id {id} is in use")]
+    /// The id was used for another action, or was asked for before; nothing happened here.
+    #[error("action id {id} was used before")]
     IdUsed {
         /// The id.
+        id: ActionId,
+    },
+    /// Another call performs the action; nothing happened here.
+    #[error("action {id} is being performed by another call")]
+    InProgress {
+        /// The action.
         id: ActionId,
     },
     /// The permit was not used in time; nothing happened.
@@ -93,11 +92,27 @@ pub enum GateError {
     Journal(#[from] DecodeError),
 }
 
+/// What somebody else has to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Escalation {
+    /// Why, for people.
+    pub reason: String,
+    /// The rules that matched.
+    pub rules: Vec<RuleId>,
+    /// The digest of the action: an approval must be of this.
+    pub subject: Digest,
+    /// The content hash of the rules that decided: an approval must be of these.
+    pub ruleset: Digest,
+}
+
 impl GateError {
-    pub(crate) fn withheld(verdict: Verdict) -> Self {
-        let rules = verdict.rules;
-        match verdict.decision {
-            Decision::Escalate { reason } => Self::Escalated { reason, rules, ruleset: verdict.ruleset },
+    pub(crate) fn withheld(subject: Digest, verdict: Verdict) -> Self {
+        let Verdict { decision, ruleset, rules } = verdict;
+        match decision {
+            Decision::Escalate { reason } => {
+                Self::Escalated(Box::new(Escalation { reason, rules, subject, ruleset }))
+            }
             Decision::Deny { reason } => Self::Denied { reason, rules },
             Decision::Permit => Self::Denied { reason: "withheld without a reason".to_owned(), rules },
         }
@@ -107,14 +122,14 @@ impl GateError {
 impl Reaction for GateError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Denied { .. } | Self::Escalated { .. } | Self::Expired { .. } | Self::IdUsed { .. } => {
+            Self::Denied { .. } | Self::Escalated(_) | Self::Expired { .. } | Self::IdUsed { .. } => {
                 Fault::Caller
             }
             Self::Unknown { .. } | Self::FailedBefore { .. } => Fault::Caller,
             Self::Refused(refusal) => refusal.fault(),
             Self::Invalid(error) => error.fault(),
             Self::Failed(error) | Self::Uncertain(error) => error.fault(),
-            Self::Unresolved { .. } | Self::Contended { .. } => Fault::Environment,
+            Self::Unresolved { .. } | Self::InProgress { .. } | Self::Contended { .. } => Fault::Environment,
             Self::Append(error) => error.fault(),
             Self::Read(error) => error.fault(),
             Self::Treasury(error) => error.fault(),
@@ -124,13 +139,14 @@ impl Reaction for GateError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Denied { .. } | Self::Escalated { .. } | Self::Expired { .. } | Self::IdUsed { .. } => {
+            Self::Denied { .. } | Self::Escalated(_) | Self::Expired { .. } | Self::IdUsed { .. } => {
                 Retry::Never
             }
             Self::Unknown { .. } | Self::FailedBefore { .. } => Retry::Never,
             // A refusal is recorded: the same id stays refused, a new one may not be.
             Self::Refused(_) | Self::Invalid(_) | Self::Failed(_) => Retry::Never,
-            Self::Uncertain(_) | Self::Unresolved { .. } | Self::Contended { .. } => Retry::Later,
+            Self::Uncertain(_) | Self::Unresolved { .. } | Self::InProgress { .. } => Retry::Later,
+            Self::Contended { .. } => Retry::Later,
             Self::Append(error) => error.retry(),
             Self::Read(error) => error.retry(),
             Self::Treasury(error) => error.retry(),

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authorized::Permit;
+use super::checkpoint::Checkpoints;
 use super::ending::{CallError, Ending, ask, call};
 use super::error::GateError;
 use super::executor::{Effect, Executor, Outcome, Reconciled};
 use super::in_flight::InFlight;
 use super::journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
 use super::policy::{DenyAll, Policy};
+use super::pursuit::granted;
 use super::request::{Action, Context, stream_of};
-use super::transaction::granted;
 use super::treasury::{NoSpending, Treasury};
 use crate::clock::Clock;
 use crate::event::{AppendError, EventStore, PageSize, Version};
-use crate::id::ActionId;
+use crate::id::{ActionId, StreamId};
 
 /// How often an append is tried again when another writer was faster.
 pub(super) const MAX_CONFLICTS: u32 = 32;
@@ -55,6 +56,7 @@ pub struct Gate {
     pub(super) treasury: Arc<dyn Treasury>,
     pub(super) permit_ttl: Duration,
     pub(super) in_flight: InFlight,
+    checkpoints: Checkpoints,
 }
 
 /// Puts a [`Gate`] together.
@@ -109,6 +111,7 @@ impl Gate {
                 treasury: Arc::new(NoSpending),
                 permit_ttl: Duration::from_secs(60),
                 in_flight: InFlight::default(),
+                checkpoints: Checkpoints::default(),
             },
         }
     }
@@ -123,10 +126,10 @@ impl Gate {
     /// A dropped call may leave the action permitted and its cost reserved until it is
     /// [recovered](Self::reconcile).
     pub async fn authorize(&self, action: Action, context: Context) -> Result<Permit, GateError> {
-        match self.open(action, context, false).await? {
+        match self.open(&action, &context, false).await? {
             Opened::Fresh(status) => Ok(Permit { status }),
             Opened::Exists(status) => match status.state {
-                ActionState::Withheld(verdict) => Err(GateError::withheld(verdict)),
+                ActionState::Withheld(verdict) => Err(GateError::withheld(status.digest, verdict)),
                 ActionState::Refused(refusal) => Err(GateError::Refused(refusal)),
                 _ => Err(GateError::IdUsed { id: status.action.id().clone() }),
             },
@@ -142,13 +145,15 @@ impl Gate {
     /// As [`Self::submit`].
     pub async fn perform(&self, permit: Permit, executor: &dyn Executor) -> Result<Performed, GateError> {
         let _flight = self.in_flight.begin(permit.action().id())?;
-        self.resume(permit.status, executor).await
+        let context = permit.status.context.clone();
+        self.resume(permit.status, &context, executor).await
     }
 
     /// Asks for permission and performs the action at once. Safe to repeat: an action that already took effect
     /// returns its recorded outcome, one that was interrupted is reconciled first, one that was withheld stays
-    /// withheld. So a restarted program may simply submit its actions again. While another call on this gate or
-    /// a clone of it performs the same id, the answer is [`GateError::IdUsed`].
+    /// withheld. So a restarted program may simply submit its actions again. The rules are asked again before an
+    /// interrupted action is attempted once more, if the time of its permission has passed. While another call on
+    /// this gate or a clone of it performs the same id, the answer is [`GateError::InProgress`].
     ///
     /// # Errors
     /// [`GateError`], which says whether an effect may have taken place.
@@ -163,9 +168,9 @@ impl Gate {
         executor: &dyn Executor,
     ) -> Result<Performed, GateError> {
         let _flight = self.in_flight.begin(action.id())?;
-        match self.open(action, context, true).await? {
+        match self.open(&action, &context, true).await? {
             Opened::Fresh(status) => self.run(status, executor).await,
-            Opened::Exists(status) => self.resume(status, executor).await,
+            Opened::Exists(status) => self.resume(status, &context, executor).await,
         }
     }
 
@@ -174,14 +179,30 @@ impl Gate {
     /// # Errors
     /// [`GateError`] when the store cannot be read, or holds something else in the action's stream.
     pub async fn status(&self, id: &ActionId) -> Result<Option<ActionStatus>, GateError> {
-        let events = self.store.read_stream(&stream_of(id)?, Version::EMPTY, PageSize::default()).await?;
-        let mut status = None;
-        for recorded in &events {
-            if let Some(event) = ActionEvent::read(recorded)? {
-                status = ActionStatus::after(status, event, recorded.version);
+        let stream = stream_of(id)?;
+        let mut status = self.checkpoint(id, &stream).await?;
+        let mut after = status.as_ref().map_or(Version::EMPTY, |status| status.version);
+        loop {
+            let page = self.store.read_stream(&stream, after, PageSize::default()).await?;
+            let Some(last) = page.last() else { break };
+            after = last.version;
+            for recorded in &page {
+                if let Some(event) = ActionEvent::read(recorded)? {
+                    status = ActionStatus::after(status, event, recorded.version);
+                }
             }
         }
+        self.checkpoints.note(id, status.as_ref());
         Ok(status)
+    }
+
+    /// Where an action stood when its long stream was last read, unless that was erased since.
+    async fn checkpoint(&self, id: &ActionId, stream: &StreamId) -> Result<Option<ActionStatus>, GateError> {
+        let Some(status) = self.checkpoints.of(id) else { return Ok(None) };
+        let before = Version::new(status.version.get().saturating_sub(1));
+        let page = self.store.read_stream(stream, before, PageSize::new(1)).await?;
+        let stands = page.first().is_some_and(|event| event.version == status.version && !event.is_erased());
+        Ok(stands.then_some(status))
     }
 
     /// The actions without a last word: permitted, attempted or uncertain. Reads the whole log; to follow it,
@@ -200,7 +221,7 @@ impl Gate {
     /// is still open only when the executor cannot tell what became of it.
     ///
     /// Must not be called while another process performs the action. While this one does, through this gate or a
-    /// clone of it, the answer is [`GateError::IdUsed`].
+    /// clone of it, the answer is [`GateError::InProgress`].
     ///
     /// # Errors
     /// [`GateError`] when the store is not available, the action was never asked for or is being performed.
@@ -216,11 +237,10 @@ impl Gate {
             }
             ActionState::Attempted | ActionState::Uncertain(_) => match ask(executor, &status.action).await {
                 Reconciled::Completed(outcome) => {
-                    self.succeed(status, outcome).await?;
+                    self.close(Ending::completed(status, outcome).0).await?;
                 }
                 Reconciled::NotFound => {
-                    let error = "no effect was found when the action was reconciled".to_owned();
-                    self.close(Ending::failed(status, error)).await?;
+                    self.close(Ending::not_found(status)).await?;
                 }
                 Reconciled::Unknown => {}
             },
@@ -230,11 +250,11 @@ impl Gate {
     }
 
     /// Decides, reserves, and makes both durable.
-    async fn open(&self, action: Action, context: Context, attempt: bool) -> Result<Opened, GateError> {
+    async fn open(&self, action: &Action, context: &Context, attempt: bool) -> Result<Opened, GateError> {
         let stream = action.stream()?;
         for _ in 0..MAX_CONFLICTS {
             let mut transaction = self.transaction();
-            let status = transaction.decide(&action, &context, None, None, attempt).await?;
+            let status = transaction.decide(action, context, None, None, attempt).await?;
             match transaction.commit(Vec::new()).await {
                 Ok(()) => return granted(status).map(Opened::Fresh),
                 Err(AppendError::Conflict { stream: at, .. }) if at == stream => {
@@ -253,16 +273,24 @@ impl Gate {
     }
 
     /// Goes on with an action from wherever it stands.
-    async fn resume(&self, status: ActionStatus, executor: &dyn Executor) -> Result<Performed, GateError> {
+    async fn resume(
+        &self,
+        status: ActionStatus,
+        context: &Context,
+        executor: &dyn Executor,
+    ) -> Result<Performed, GateError> {
         match status.state {
             ActionState::Permitted => self.attempt(status, executor).await,
             ActionState::Attempted | ActionState::Uncertain(_) => match ask(executor, &status.action).await {
                 Reconciled::Completed(outcome) => self.succeed(status, outcome).await,
-                Reconciled::NotFound => self.attempt(status, executor).await,
+                Reconciled::NotFound => {
+                    let status = self.attempt_after(status, context, None).await?;
+                    self.run(status, executor).await
+                }
                 Reconciled::Unknown => Err(GateError::Unresolved { id: status.action.id().clone() }),
             },
             ActionState::Succeeded(outcome) => Ok(Performed { outcome, replayed: true }),
-            ActionState::Withheld(verdict) => Err(GateError::withheld(verdict)),
+            ActionState::Withheld(verdict) => Err(GateError::withheld(status.digest, verdict)),
             ActionState::Refused(refusal) => Err(GateError::Refused(refusal)),
             ActionState::Failed(error) => Err(GateError::FailedBefore { error }),
             ActionState::Expired => Err(GateError::Expired { id: status.action.id().clone() }),
@@ -272,7 +300,7 @@ impl Gate {
     async fn attempt(&self, status: ActionStatus, executor: &dyn Executor) -> Result<Performed, GateError> {
         let now = self.clock.now();
         let id = status.action.id().clone();
-        if status.state == ActionState::Permitted && now > status.expires {
+        if now > status.expires {
             self.close(Ending::expired(status)).await?;
             return Err(GateError::Expired { id });
         }
@@ -282,7 +310,20 @@ impl Gate {
 
     /// Calls the executor. The attempt is durable.
     async fn run(&self, status: ActionStatus, executor: &dyn Executor) -> Result<Performed, GateError> {
-        let (ending, result) = call(status, executor, None).await;
+        let (ending, result) = call(Box::new(status), executor, None).await;
+        self.finish(ending, result).await
+    }
+
+    async fn succeed(&self, status: ActionStatus, outcome: Outcome) -> Result<Performed, GateError> {
+        let (ending, result) = Ending::completed(status, outcome);
+        self.finish(ending, result).await
+    }
+
+    async fn finish(
+        &self,
+        ending: Ending,
+        result: Result<Outcome, CallError>,
+    ) -> Result<Performed, GateError> {
         match result {
             Ok(outcome) => self.close_succeeded(ending, outcome).await,
             Err(error) => {
@@ -299,10 +340,6 @@ impl Gate {
         }
     }
 
-    async fn succeed(&self, status: ActionStatus, outcome: Outcome) -> Result<Performed, GateError> {
-        self.close_succeeded(Ending::succeeded(status, outcome.clone()), outcome).await
-    }
-
     async fn close_succeeded(&self, ending: Ending, outcome: Outcome) -> Result<Performed, GateError> {
         match self.close(ending).await? {
             None => Ok(Performed { outcome, replayed: false }),
@@ -313,7 +350,7 @@ impl Gate {
 
     /// Writes how an action ended, together with what that does to its reservation. When somebody else wrote
     /// the end first, nothing is written, and that end is returned.
-    async fn close(&self, ending: Ending) -> Result<Option<ActionState>, GateError> {
+    pub(super) async fn close(&self, ending: Ending) -> Result<Option<ActionState>, GateError> {
         let status = &ending.status;
         let stream = status.action.stream()?;
         for _ in 0..MAX_CONFLICTS {

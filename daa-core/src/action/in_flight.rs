@@ -1,7 +1,8 @@
 //! One performer at a time for each action.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::HashSet;
 
 use super::error::GateError;
 use crate::id::ActionId;
@@ -26,7 +27,7 @@ impl InFlight {
         if fresh {
             return Ok(FlightGuard { all: self.clone(), id: id.clone() });
         }
-        Err(GateError::IdUsed { id: id.clone() })
+        Err(GateError::InProgress { id: id.clone() })
     }
 }
 

@@ -194,6 +194,8 @@ pub struct ActionStatus {
     pub action: Action,
     /// The digest of what was asked for.
     pub digest: Digest,
+    /// What the rules were told beside it.
+    pub context: Context,
     /// The content hash of the rules that decided.
     pub ruleset: Digest,
     /// The money that is or was held for it.
@@ -214,9 +216,10 @@ impl ActionStatus {
     /// An event that makes no sense where it stands is ignored, so that a log that somebody else wrote to cannot
     /// make a reader fail.
     pub(super) fn after(before: Option<Self>, event: ActionEvent, version: Version) -> Option<Self> {
-        let first = |action, digest, verdict: &Verdict, state| Self {
+        let first = |action, digest, context, verdict: &Verdict, state| Self {
             action,
             digest,
+            context,
             ruleset: verdict.ruleset,
             reservation: None,
             expires: Timestamp::EPOCH,
@@ -225,15 +228,16 @@ impl ActionStatus {
             version,
         };
         match (before, event) {
-            (None, ActionEvent::Permitted { action, digest, verdict, reservation, expires, .. }) => {
-                Some(Self { reservation, expires, ..first(action, digest, &verdict, ActionState::Permitted) })
+            (None, ActionEvent::Permitted { action, digest, context, verdict, reservation, expires, .. }) => {
+                let status = first(action, digest, context, &verdict, ActionState::Permitted);
+                Some(Self { reservation, expires, ..status })
             }
-            (None, ActionEvent::Withheld { action, digest, verdict, .. }) => {
-                let status = first(action, digest, &verdict, ActionState::Expired);
+            (None, ActionEvent::Withheld { action, digest, context, verdict }) => {
+                let status = first(action, digest, context, &verdict, ActionState::Expired);
                 Some(Self { state: ActionState::Withheld(verdict), ..status })
             }
-            (None, ActionEvent::Refused { action, digest, verdict, refusal, .. }) => {
-                Some(first(action, digest, &verdict, ActionState::Refused(refusal)))
+            (None, ActionEvent::Refused { action, digest, context, verdict, refusal }) => {
+                Some(first(action, digest, context, &verdict, ActionState::Refused(refusal)))
             }
             (None, _) => None,
             (Some(status), event) if status.state.is_open() => {

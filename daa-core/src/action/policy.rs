@@ -121,3 +121,23 @@ impl Policy for DenyAll {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endorsement_covers_its_own_subject_under_its_own_rules_until_it_expires() {
+        let (subject, ruleset) = (Digest::of(b"subject"), Digest::of(b"rules"));
+        let (at, expires) = (Timestamp::from_millis(1), Timestamp::from_millis(10));
+        let by = Endorsement::new("bob".parse().unwrap(), subject, ruleset, at, expires);
+        let escalated = || Decision::Escalate { reason: "ask".to_owned() };
+        let verdict = |decision, ruleset| Verdict { decision, ruleset, rules: Vec::new() };
+        assert!(by.covers(subject, &verdict(escalated(), ruleset), at));
+        assert!(!by.covers(Digest::of(b"other"), &verdict(escalated(), ruleset), at));
+        assert!(!by.covers(subject, &verdict(escalated(), Digest::of(b"other rules")), at));
+        assert!(!by.covers(subject, &verdict(escalated(), ruleset), expires));
+        let denied = Decision::Deny { reason: "no".to_owned() };
+        assert!(!by.covers(subject, &verdict(denied, ruleset), at));
+    }
+}

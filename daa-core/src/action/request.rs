@@ -1,8 +1,9 @@
 //! What an agent wants done, and what the rules may know about the situation.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -32,14 +33,43 @@ const MAX_ACTION_ID: usize = 180;
 /// assert_eq!(action.kind().as_str(), "payment.send");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Action {
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action(Arc<Wanted>);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename = "Action")]
+struct Wanted {
+    /// Once it is asked for.
+    #[serde(skip)]
+    stream: OnceLock<StreamId>,
     id: ActionId,
     kind: ActionKind,
     actor: AgentId,
     params: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_cost: Option<Money>,
+}
+
+impl PartialEq for Wanted {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { stream: _, id, kind, actor, params, max_cost } = self;
+        (id, kind, actor, params, max_cost)
+            == (&other.id, &other.kind, &other.actor, &other.params, &other.max_cost)
+    }
+}
+
+impl Serialize for Action {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wanted::deserialize(deserializer).map(|wanted| Self(Arc::new(wanted)))
+    }
 }
 
 impl Action {
@@ -53,7 +83,8 @@ impl Action {
         if id.as_str().len() > MAX_ACTION_ID {
             return Err(ActionError::IdTooLong { len: id.as_str().len() });
         }
-        Ok(Self { id, kind, actor, params: Value::Object(serde_json::Map::new()), max_cost: None })
+        let params = Value::Object(serde_json::Map::new());
+        Ok(Self(Arc::new(Wanted { stream: OnceLock::new(), id, kind, actor, params, max_cost: None })))
     }
 
     /// Sets the parameters.
@@ -62,51 +93,52 @@ impl Action {
     /// [`ActionError::TooLarge`] beyond [`MAX_PARAMS`] bytes of JSON, [`ActionError::TooDeep`] beyond 32 levels.
     pub fn with_params(mut self, params: Value) -> Result<Self, ActionError> {
         check_value("parameters", &params)?;
-        self.params = params;
+        Arc::make_mut(&mut self.0).params = params;
         Ok(self)
     }
 
     /// Sets the most that the action may cost. It is reserved before the effect and settled after it.
     #[must_use]
-    pub const fn with_max_cost(mut self, cost: Money) -> Self {
-        self.max_cost = Some(cost);
+    pub fn with_max_cost(mut self, cost: Money) -> Self {
+        Arc::make_mut(&mut self.0).max_cost = Some(cost);
         self
     }
 
     /// The same action under another id, in somebody's name.
-    pub(crate) fn renamed(self, id: ActionId, actor: AgentId) -> Result<Self, ActionError> {
-        let action = Self { id, actor, ..self };
-        action.check().map(|()| action)
+    pub(crate) fn renamed(mut self, id: ActionId, actor: AgentId) -> Result<Self, ActionError> {
+        let wanted = Arc::make_mut(&mut self.0);
+        (wanted.id, wanted.actor, wanted.stream) = (id, actor, OnceLock::new());
+        self.check().map(|()| self)
     }
 
     /// The idempotency key.
     #[must_use]
-    pub const fn id(&self) -> &ActionId {
-        &self.id
+    pub fn id(&self) -> &ActionId {
+        &self.0.id
     }
 
     /// What kind of action it is.
     #[must_use]
-    pub const fn kind(&self) -> &ActionKind {
-        &self.kind
+    pub fn kind(&self) -> &ActionKind {
+        &self.0.kind
     }
 
     /// Who wants it.
     #[must_use]
-    pub const fn actor(&self) -> &AgentId {
-        &self.actor
+    pub fn actor(&self) -> &AgentId {
+        &self.0.actor
     }
 
     /// The parameters.
     #[must_use]
-    pub const fn params(&self) -> &Value {
-        &self.params
+    pub fn params(&self) -> &Value {
+        &self.0.params
     }
 
     /// The most it may cost; `None` when it costs nothing.
     #[must_use]
-    pub const fn max_cost(&self) -> Option<Money> {
-        self.max_cost
+    pub fn max_cost(&self) -> Option<Money> {
+        self.0.max_cost
     }
 
     /// The digest that decisions and approvals are bound to. Every field is covered; objects are hashed by
@@ -115,11 +147,11 @@ impl Action {
     pub fn digest(&self) -> Digest {
         static BEGUN: LazyLock<DigestBuilder> = LazyLock::new(|| Digest::builder("daa action v1"));
         let mut builder = BEGUN.clone();
-        builder.add(self.id.as_str().as_bytes());
-        builder.add(self.kind.as_str().as_bytes());
-        builder.add(self.actor.as_str().as_bytes());
-        hash_value(&mut builder, &self.params);
-        match self.max_cost {
+        builder.add(self.0.id.as_str().as_bytes());
+        builder.add(self.0.kind.as_str().as_bytes());
+        builder.add(self.0.actor.as_str().as_bytes());
+        hash_value(&mut builder, &self.0.params);
+        match self.0.max_cost {
             None => builder.add(b"free"),
             Some(cost) => {
                 builder.add(b"cost");
@@ -136,13 +168,17 @@ impl Action {
     /// # Errors
     /// [`ActionError::IdTooLong`] for an action that was deserialised with too long an id.
     pub fn stream(&self) -> Result<StreamId, ActionError> {
-        stream_of(&self.id)
+        if let Some(stream) = self.0.stream.get() {
+            return Ok(stream.clone());
+        }
+        let stream = stream_of(&self.0.id)?;
+        Ok(self.0.stream.get_or_init(|| stream).clone())
     }
 
     /// Checks every bound: what was deserialised has not passed the constructors.
     pub(crate) fn check(&self) -> Result<(), ActionError> {
-        check_id(&self.id)?;
-        check_value("parameters", &self.params)
+        check_id(&self.0.id)?;
+        check_value("parameters", &self.0.params)
     }
 }
 
@@ -164,7 +200,7 @@ fn check_id(id: &ActionId) -> Result<(), ActionError> {
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Context(Arc<BTreeMap<String, Value>>);
+pub struct Context(Arc<BTreeMap<Cow<'static, str>, Value>>);
 
 impl Serialize for Context {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -187,7 +223,7 @@ impl Context {
 
     /// Adds a fact; an earlier one of the same name is replaced.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         Arc::make_mut(&mut self.0).insert(name.into(), value.into());
         self
     }
@@ -200,23 +236,28 @@ impl Context {
 
     /// All facts, by name.
     pub fn facts(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.0.iter().map(|(name, value)| (&**name, value))
     }
 
     pub(crate) fn check(&self) -> Result<(), ActionError> {
-        for value in self.0.values() {
-            check_depth("context", value, 0)?;
+        let mut most = 2;
+        for (name, value) in &*self.0 {
+            most += most_text(name) + 2 + most_json("context", value, 0)?;
         }
-        check_size("context", self)
+        check_size("context", self, most)
     }
 }
 
 pub(crate) fn check_value(what: &'static str, value: &Value) -> Result<(), ActionError> {
-    check_depth(what, value, 0)?;
-    check_size(what, value)
+    let most = most_json(what, value, 0)?;
+    check_size(what, value, most)
 }
 
-fn check_size(what: &'static str, value: &impl Serialize) -> Result<(), ActionError> {
+/// `most` is how many bytes of JSON there are at the most: what is small anyway need not be written to be measured.
+fn check_size(what: &'static str, value: &impl Serialize, most: usize) -> Result<(), ActionError> {
+    if most <= MAX_PARAMS {
+        return Ok(());
+    }
     let actual = json_len(value);
     if actual > MAX_PARAMS {
         return Err(ActionError::TooLarge { what, actual, limit: MAX_PARAMS });
@@ -244,15 +285,38 @@ impl io::Write for Count {
     }
 }
 
-fn check_depth(what: &'static str, value: &Value, depth: usize) -> Result<(), ActionError> {
+/// The most bytes of JSON that a value can take, which is quicker to tell than how many it takes; and whether it is
+/// not nested too deeply.
+fn most_json(what: &'static str, value: &Value, depth: usize) -> Result<usize, ActionError> {
+    /// The longest number: a float of 17 digits with sign, point and exponent.
+    const NUMBER: usize = 25;
     if depth > MAX_DEPTH {
         return Err(ActionError::TooDeep { what, limit: MAX_DEPTH });
     }
-    match value {
-        Value::Array(items) => items.iter().try_for_each(|item| check_depth(what, item, depth + 1)),
-        Value::Object(map) => map.values().try_for_each(|item| check_depth(what, item, depth + 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
-    }
+    Ok(match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => NUMBER,
+        Value::String(text) => most_text(text),
+        Value::Array(items) => {
+            let mut most = 2;
+            for item in items {
+                most += 1 + most_json(what, item, depth + 1)?;
+            }
+            most
+        }
+        Value::Object(map) => {
+            let mut most = 2;
+            for (name, item) in map {
+                most += 2 + most_text(name) + most_json(what, item, depth + 1)?;
+            }
+            most
+        }
+    })
+}
+
+/// Each byte may become a `\uXXXX`.
+const fn most_text(text: &str) -> usize {
+    2 + 6 * text.len()
 }
 
 /// Hashes a JSON value: a tag for its type, then its content; containers with their length first.

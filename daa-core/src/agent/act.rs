@@ -1,6 +1,7 @@
 //! Act: the plan as a run of the workflow engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::AgentError;
 use super::journal::PlannedCycle;
@@ -38,33 +39,13 @@ impl Agent {
     }
 
     fn attached(&self, planned: &PlannedCycle) -> Result<Attached, IdError> {
-        let cycle = planned.cycle;
-        let action = |(at, step): (usize, &super::plan::PlannedAction)| {
-            let id = match &step.id {
-                Some(id) => id.clone(),
-                None => ActionId::new(format!("{}/{cycle}/{at}", self.id))?,
-            };
-            Ok(ActionOfPlan {
-                id,
-                shared: step.id.is_some(),
-                kind: step.kind.clone(),
-                params: step.params.clone(),
-                max_cost: step.max_cost,
-            })
-        };
-        let actions: Result<Vec<_>, IdError> = planned.plan.steps.iter().enumerate().map(action).collect();
-        let plan = ActionPlan {
-            name: WorkflowName::new(PLAN)?,
-            context: planned.context.clone(),
-            limit: self.parts.limits.action,
-            actions: actions?,
-        };
+        let plan = action_plan(&self.id, planned, Some(self.parts.limits.action))?;
         Ok(Attached {
             store: self.store.clone(),
             clock: self.clock.clone(),
             gate: self.gate.clone(),
             executors: self.parts.executors.clone(),
-            run: run_id(&self.id, cycle)?,
+            run: run_id(&self.id, planned.cycle)?,
             actor: self.id.clone(),
             claim: Claim { worker: worker_name(&self.id)?, incarnation: self.incarnation },
             plan,
@@ -72,8 +53,33 @@ impl Agent {
     }
 }
 
+/// The plan of a cycle, as those who perform it need it. `limit`: how long each action may take.
+pub(super) fn action_plan(
+    agent: &AgentId,
+    planned: &PlannedCycle,
+    limit: Option<Duration>,
+) -> Result<ActionPlan, IdError> {
+    let cycle = planned.cycle;
+    let action = |(at, step): (usize, &super::plan::PlannedAction)| {
+        let id = match &step.id {
+            Some(id) => id.clone(),
+            None => ActionId::new(format!("{agent}/{cycle}/{at}"))?,
+        };
+        Ok(ActionOfPlan {
+            id,
+            shared: step.id.is_some(),
+            kind: step.kind.clone(),
+            params: step.params.clone(),
+            max_cost: step.max_cost,
+        })
+    };
+    let actions: Result<Vec<_>, IdError> = planned.plan.steps.iter().enumerate().map(action).collect();
+    let (name, context) = (WorkflowName::new(PLAN)?, planned.context.clone());
+    Ok(ActionPlan { name, context, limit, actions: actions? })
+}
+
 /// The run that performs the plan of a cycle.
-fn run_id(agent: &AgentId, cycle: u64) -> Result<RunId, IdError> {
+pub(super) fn run_id(agent: &AgentId, cycle: u64) -> Result<RunId, IdError> {
     RunId::new(format!("agent/{agent}/{cycle}"))
 }
 

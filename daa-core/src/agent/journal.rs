@@ -113,8 +113,23 @@ pub(super) enum LoadError {
     Decode(#[from] DecodeError),
 }
 
+/// The cycle that an event is about, if it says.
+pub(super) fn cycle_of(event: &RecordedEvent) -> Option<u64> {
+    match event.kind.as_str() {
+        PLANNED => event.json().ok().map(|PlannedCycle { cycle, .. }| cycle),
+        COMPLETED => event.json().ok().map(|CompletedCycle { cycle, .. }| cycle),
+        _ => None,
+    }
+}
+
+/// What an event says was planned for a cycle.
+pub(super) fn planned_in(event: &RecordedEvent, cycle: u64) -> Option<PlannedCycle> {
+    let planned: PlannedCycle = (event.kind.as_str() == PLANNED).then(|| event.json().ok()).flatten()?;
+    (planned.cycle == cycle).then_some(planned)
+}
+
 /// How many events are looked at together.
-const PAGE: u64 = 256;
+pub(super) const PAGE: u64 = 256;
 
 /// Reads the state of an agent back, and the version that it is the state of.
 ///
@@ -140,7 +155,7 @@ pub(super) async fn load(
     }
 }
 
-fn page() -> PageSize {
+pub(super) fn page() -> PageSize {
     PageSize::new(usize::try_from(PAGE).unwrap_or(PageSize::MAX))
 }
 
@@ -160,7 +175,7 @@ async fn latest_snapshot(store: &dyn EventStore, stream: &StreamId) -> Result<Ve
 }
 
 /// How many events the stream has at least (others may be adding to it), by doubling and halving.
-async fn length(store: &dyn EventStore, stream: &StreamId) -> Result<u64, ReadError> {
+pub(super) async fn length(store: &dyn EventStore, stream: &StreamId) -> Result<u64, ReadError> {
     let (mut there, mut beyond) = (0_u64, PAGE);
     while exists_behind(store, stream, beyond).await? {
         there = beyond;

@@ -1,4 +1,4 @@
-//! The conformance suite of [`Artifacts`]: one function for each behaviour of the contract.
+//! The conformance suite of [`Artifacts`](super::Artifacts): one function for each behaviour of the contract.
 //!
 //! [`artifacts_conformance!`](crate::artifacts_conformance) makes a test of each, as
 //! [`event_store_conformance!`](crate::event_store_conformance) does for event stores.
@@ -15,14 +15,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{ArtifactError, Artifacts, MAX_ARTIFACT};
+use super::{ArtifactError, MAX_ARTIFACT, NamedArtifacts};
 use crate::digest::Digest;
 
+mod collection;
+mod names;
+mod streams;
+
+pub use collection::*;
+pub use names::*;
+pub use streams::*;
+
 /// The store under test.
-pub type Store = Arc<dyn Artifacts>;
+pub type Store = Arc<dyn NamedArtifacts>;
 
 /// Makes a `#[tokio::test]` of each behaviour. The expression is evaluated once per test, and yields
-/// `(guard, Arc<dyn Artifacts>)`; the guard is dropped after the store.
+/// `(guard, Arc<dyn NamedArtifacts>)`; the guard is dropped after the store.
 #[macro_export]
 macro_rules! artifacts_conformance {
     ($fresh:expr) => {
@@ -35,6 +43,33 @@ macro_rules! artifacts_conformance {
             concurrent_puts_of_the_same_and_of_others_all_succeed
             a_dropped_put_is_whole_or_absent
             refuses_what_is_too_large
+
+            a_stream_and_whole_bytes_are_the_same_artefact
+            a_stream_comes_back_in_its_order
+            ranges_are_those_of_the_bytes
+            a_range_outside_is_refused
+            a_writer_that_is_dropped_leaves_nothing
+            a_source_that_fails_leaves_nothing
+            concurrent_writers_do_not_disturb_each_other
+            pages_are_complete_and_in_order
+            tells_size_and_age_and_a_second_put_is_as_young_as_a_first
+
+            versions_count_up_and_the_latest_follows
+            publishing_behind_a_stale_version_is_refused
+            of_concurrent_publications_one_succeeds
+            what_is_not_there_is_not_published
+            a_retired_version_is_gone_and_its_number_is_not_used_again
+            tags_move_from_where_they_are
+            of_concurrent_moves_of_a_tag_one_succeeds
+            a_version_with_a_tag_is_not_retired
+            names_do_not_mix_with_those_that_look_alike
+            names_and_versions_come_in_pages
+
+            a_collection_keeps_what_is_reachable_and_removes_the_rest
+            a_collection_keeps_what_is_young_with_what_it_names
+            a_collection_that_is_not_told_what_is_reachable_removes_nothing
+            a_collection_tells_what_is_missing
+            collections_follow_each_other_and_leave_names_as_they_are
         }
     };
     (@tests $fresh:expr; $($behaviour:ident)*) => {$(
@@ -126,7 +161,7 @@ pub async fn refuses_what_is_too_large(store: Store) {
     // Zeroed memory that is never touched costs nothing.
     let refused = store.put(vec![0; MAX_ARTIFACT + 1].into()).await;
     assert!(
-        matches!(refused, Err(ArtifactError::TooLarge { len }) if len == MAX_ARTIFACT + 1),
+        matches!(refused, Err(ArtifactError::TooLarge { len, .. }) if len == MAX_ARTIFACT as u64 + 1),
         "{refused:?}"
     );
     assert_eq!(store.list().await.unwrap(), []);

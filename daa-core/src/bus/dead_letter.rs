@@ -17,6 +17,12 @@ impl DeadLetterId {
     pub const fn new(value: u64) -> Self {
         Self(value)
     }
+
+    /// For those who implement a bus.
+    #[must_use]
+    pub const fn value(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for DeadLetterId {

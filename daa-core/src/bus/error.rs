@@ -27,6 +27,12 @@ pub enum BusError {
         /// The topic.
         topic: Topic,
     },
+    /// There is no such group.
+    #[error("there is no group {group}")]
+    NoGroup {
+        /// What was asked for.
+        group: GroupName,
+    },
     /// The group exists with other options.
     #[error("group {group} has members that asked for something else")]
     GroupMismatch {
@@ -45,6 +51,9 @@ pub enum BusError {
         /// How many messages the queue held.
         capacity: usize,
     },
+    /// The subscriber was away for so long that the broker has ended its subscription; it must be made anew.
+    #[error("the subscriber was away too long, and the broker has ended its subscription")]
+    Expired,
     /// Nobody listens to the topic of a request.
     #[error("nobody answers requests on {topic}")]
     NoResponder {
@@ -85,12 +94,35 @@ pub enum BusError {
         /// How many messages the queue holds.
         capacity: usize,
     },
+    /// The broker has no room for the message, as it keeps what consumers have not dealt with.
+    #[error("the broker has no room for a message on {topic}")]
+    Full {
+        /// Its topic.
+        topic: Topic,
+    },
+    /// No confirmation came in time: the message may have been published or not. Published again under the same id,
+    /// it is the same message.
+    #[error("a message on {topic} was not confirmed within {limit:?}")]
+    Unconfirmed {
+        /// Its topic.
+        topic: Topic,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// This bus cannot do that, or was not set up for it.
+    #[error("this bus does not support {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The bus is closed.
     #[error("the bus is closed")]
     Closed,
     /// The broker behind the bus cannot be reached, or failed.
-    #[error("the broker failed")]
+    #[error("the broker failed to {what}")]
     Broker {
+        /// At what.
+        what: &'static str,
         /// Why.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
@@ -101,15 +133,21 @@ impl Reaction for BusError {
     fn fault(&self) -> Fault {
         match self {
             Self::NoReply { .. } | Self::NoResponder { .. } => Fault::Peer,
-            Self::Broker { .. } | Self::QueueFull { .. } => Fault::Environment,
+            Self::Broker { .. }
+            | Self::Expired
+            | Self::QueueFull { .. }
+            | Self::Full { .. }
+            | Self::Unconfirmed { .. } => Fault::Environment,
             Self::TooLarge { .. }
             | Self::EmptyTopicPart { .. }
+            | Self::NoGroup { .. }
             | Self::GroupMismatch { .. }
             | Self::TooManySubscriptions { .. }
             | Self::Disconnected { .. }
             | Self::NotARequest { .. }
             | Self::NoDeadLetter { .. }
             | Self::SubscriptionEnded { .. }
+            | Self::Unsupported { .. }
             | Self::Closed => Fault::Caller,
         }
     }
@@ -120,14 +158,19 @@ impl Reaction for BusError {
             | Self::NoResponder { .. }
             | Self::Broker { .. }
             | Self::QueueFull { .. }
+            | Self::Full { .. }
+            | Self::Unconfirmed { .. }
             | Self::TooManySubscriptions { .. } => Retry::Later,
             Self::TooLarge { .. }
             | Self::EmptyTopicPart { .. }
+            | Self::NoGroup { .. }
             | Self::GroupMismatch { .. }
             | Self::Disconnected { .. }
+            | Self::Expired
             | Self::NotARequest { .. }
             | Self::NoDeadLetter { .. }
             | Self::SubscriptionEnded { .. }
+            | Self::Unsupported { .. }
             | Self::Closed => Retry::Never,
         }
     }

@@ -1,10 +1,12 @@
 //! The bus within one process.
 
 mod dead_letters;
+mod history;
+mod inboxes;
+mod options;
 mod registry;
 mod slot;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,26 +15,34 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use self::dead_letters::DeadLetters;
+use self::history::History;
+use self::inboxes::Inboxes;
+pub use self::options::InProcessOptions;
 use self::registry::Registry;
+pub(super) use self::slot::InFlight;
 use self::slot::{Slot, SlotSubscriber};
+use super::capabilities::Capabilities;
 use super::contract::{EventBus, Subscriber};
 use super::dead_letter::{DeadLetter, DeadLetterId};
+use super::deduplicated::Remembered;
 use super::delivery::Settlement;
 use super::error::BusError;
+use super::health::{BusHealth, BusState};
+use super::history::{BusPosition, HistoryPage};
 use super::message::Message;
 use super::options::{GroupName, Overflow, SubscribeOptions};
 use super::pattern::TopicPattern;
 use super::published::{Published, Receipt, SubscriptionId};
 use super::queue::{Entry, Offered};
 use crate::clock::Clock;
-use crate::id::Topic;
+use crate::id::MessageId;
 use crate::resilience::within;
 
 /// A bus within one process: complete, and gone with the process. Queues, dead letters and messages being worked
 /// on live in memory only.
 ///
-/// At most 4,096 subscriptions, groups counted once; the latest 1,024 dead letters are kept. Clones share one
-/// bus.
+/// At most 4,096 subscriptions, groups counted once, and as many requests at a time; the latest 1,024 dead letters are
+/// kept. Clones share one bus.
 #[derive(Clone, Debug)]
 pub struct InProcessBus {
     shared: Arc<Shared>,
@@ -43,7 +53,10 @@ pub struct InProcessBus {
 struct Shared {
     registry: Mutex<Registry>,
     dead: Mutex<DeadLetters>,
-    inboxes: AtomicU64,
+    published: Mutex<Remembered>,
+    history: Mutex<History>,
+    inboxes: Inboxes,
+    options: InProcessOptions,
     clock: Arc<dyn Clock>,
 }
 
@@ -63,8 +76,10 @@ pub struct SubscriptionStatus {
     pub backlog: usize,
     /// How many messages are being worked on.
     pub in_flight: usize,
-    /// How many messages it has lost.
+    /// How many messages it has lost because its queue was full.
     pub dropped: u64,
+    /// How many messages were dropped because their deadline had passed.
+    pub lapsed: u64,
 }
 
 /// Nothing panics while one of the bus's locks is held, so a poisoned one still guards a whole value.
@@ -73,11 +88,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl InProcessBus {
-    /// A bus without subscriptions. The clock times waits, redelivery and dead letters.
+    /// A bus without subscriptions and without history. The clock times waits, redelivery and dead letters.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let shared =
-            Shared { registry: Mutex::default(), dead: Mutex::default(), inboxes: AtomicU64::new(0), clock };
+        Self::with_options(clock, InProcessOptions::new())
+    }
+
+    /// A bus without subscriptions.
+    #[must_use]
+    pub fn with_options(clock: Arc<dyn Clock>, options: InProcessOptions) -> Self {
+        let shared = Shared {
+            registry: Mutex::default(),
+            dead: Mutex::default(),
+            published: Mutex::new(Remembered::new(options.remembered_ids)),
+            history: Mutex::new(History::new(options.history)),
+            inboxes: Inboxes::default(),
+            options,
+            clock,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -93,98 +121,146 @@ impl InProcessBus {
     pub fn dead_letters_lost(&self) -> u64 {
         lock(&self.shared.dead).lost()
     }
-
-    fn join(&self, options: SubscribeOptions) -> Result<Arc<Slot>, BusError> {
-        lock(&self.shared.registry).join(options)
-    }
-
-    fn subscriber(&self, slot: Arc<Slot>) -> SlotSubscriber {
-        SlotSubscriber::new(self.shared.clone(), slot)
-    }
 }
 
 impl Shared {
-    /// Waits for room in one queue.
-    async fn wait_for_room(&self, slot: &Slot, message: &Message, up_to: Duration) -> Receipt {
-        let start = self.clock.now();
-        let queued = within(&*self.clock, up_to, slot.offer_when_room(message)).await;
-        let waited = self.clock.now().since(start);
-        match queued {
-            None => Receipt::TimedOut { waited },
-            Some(Receipt::Delivered { .. }) => Receipt::Late { waited },
-            Some(receipt) => receipt,
+    /// Hands the message to everybody who wants it.
+    async fn deliver(&self, message: &Message) -> Result<Published, BusError> {
+        let slots = lock(&self.registry).route(message.topic())?;
+        if self.options.history > 0 {
+            lock(&self.history).push(message.clone());
         }
-    }
-
-    fn settle(&self, slot: &Slot, entry: Entry, settlement: Settlement) {
-        let now = self.clock.now();
-        if let Some((entry, error)) = slot.settle(entry, settlement, now) {
-            let options = slot.options();
-            tracing::warn!(topic = %entry.message.topic(), attempts = entry.attempts, %error, "dead letter");
-            lock(&self.dead).add(slot.id(), |id| {
-                let (pattern, attempts) = (options.pattern().clone(), entry.attempts);
-                DeadLetter::new(id, entry.message, pattern, attempts, error, now)
-                    .with_group(options.group().cloned())
-            });
-        }
-    }
-}
-
-#[async_trait]
-impl EventBus for InProcessBus {
-    async fn publish(&self, message: Message) -> Result<Published, BusError> {
-        message.check()?;
-        let slots = lock(&self.shared.registry).matching(message.topic())?;
         let mut receipts = Vec::with_capacity(slots.len());
         let mut full = Vec::new();
-        for slot in slots {
-            match slot.offer(&message) {
+        for slot in &*slots {
+            match slot.offer(message) {
                 Offered::Done(receipt) => {
                     if receipt == Receipt::Disconnected {
-                        lock(&self.shared.registry).remove(&slot);
+                        lock(&self.registry).remove(slot);
                     }
                     receipts.push((slot.id(), receipt));
                 }
                 Offered::Full => full.push(slot),
             }
         }
-        // Everybody else has the message by now, so nobody waits for those who are slow but the publisher.
-        let message = &message;
-        let waiting = full.iter().map(|slot| async move {
-            let up_to = match slot.options().overflow {
-                Overflow::Block { up_to } => up_to,
-                _ => Duration::ZERO,
-            };
-            (slot.id(), self.shared.wait_for_room(slot, message, up_to).await)
-        });
-        receipts.extend(join_all(waiting).await);
-        receipts.sort_by_key(|&(id, _)| id);
+        if !full.is_empty() {
+            // Everybody else has the message by now, so nobody waits for those who are slow but the publisher.
+            receipts.extend(join_all(full.into_iter().map(|slot| self.wait_for_room(slot, message))).await);
+            receipts.sort_by_key(|&(id, _)| id);
+        }
         Ok(Published::new(receipts))
     }
 
-    async fn subscribe(&self, options: SubscribeOptions) -> Result<Box<dyn Subscriber>, BusError> {
-        let slot = self.join(options)?;
-        Ok(Box::new(self.subscriber(slot)))
+    async fn wait_for_room(&self, slot: &Slot, message: &Message) -> (SubscriptionId, Receipt) {
+        let up_to = match slot.options().overflow {
+            Overflow::Block { up_to } => up_to,
+            _ => Duration::ZERO,
+        };
+        let start = self.clock.now();
+        let queued = within(&*self.clock, up_to, slot.offer_when_room(message)).await;
+        let waited = self.clock.now().since(start);
+        let receipt = match queued {
+            None => Receipt::TimedOut { waited },
+            Some(Receipt::Delivered { .. }) => Receipt::Late { waited },
+            Some(receipt) => receipt,
+        };
+        (slot.id(), receipt)
     }
 
-    async fn request(&self, topic: Topic, payload: Bytes, limit: Duration) -> Result<Message, BusError> {
-        let number = self.shared.inboxes.fetch_add(1, Ordering::Relaxed);
-        let Ok(inbox) = Topic::new(format!("_inbox.{number}")) else { return Err(BusError::Closed) };
-        // One reply is enough; later ones find no room.
-        let options =
-            SubscribeOptions::new((&inbox).into()).with_capacity(1).with_overflow(Overflow::DropNewest);
-        let mut replies = self.subscriber(self.join(options)?);
-        let request = Message::new(topic.clone(), payload).with_reply_to(inbox);
+    fn settle(&self, slot: &Slot, entry: &Entry, settlement: Settlement) {
+        if let Some(error) = slot.settle(entry, settlement, || self.clock.now()) {
+            let options = slot.options();
+            tracing::warn!(topic = %entry.message.topic(), attempts = entry.attempts, %error, "dead letter");
+            let now = self.clock.now();
+            lock(&self.dead).add(slot.id(), |id| {
+                let (pattern, attempts) = (options.pattern().clone(), entry.attempts);
+                DeadLetter::new(id, entry.message.clone(), pattern, attempts, error, now)
+                    .with_group(options.group().cloned())
+            });
+        }
+    }
+}
+
+/// An id that is remembered once its message has reached everybody: otherwise whoever tries again must be heard.
+struct Claim<'a> {
+    published: &'a Mutex<Remembered>,
+    id: Option<&'a MessageId>,
+}
+
+impl<'a> Claim<'a> {
+    /// `None` when the id is known.
+    fn new(published: &'a Mutex<Remembered>, id: Option<&'a MessageId>) -> Option<Self> {
+        let new = id.is_none_or(|id| lock(published).insert(id.clone()));
+        new.then_some(Self { published, id })
+    }
+
+    fn keep(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            lock(self.published).forget(id);
+        }
+    }
+}
+
+#[async_trait]
+impl EventBus for InProcessBus {
+    fn capabilities(&self) -> Capabilities {
+        let InProcessOptions { history, remembered_ids } = self.shared.options;
+        Capabilities::new().with_history(history > 0).with_deduplicates(remembered_ids > 0)
+    }
+
+    async fn publish(&self, message: Message) -> Result<Published, BusError> {
+        message.check()?;
+        let Some(claim) = Claim::new(&self.shared.published, message.id()) else {
+            return Ok(Published::default().as_duplicate());
+        };
+        let published = self.shared.deliver(&message).await?;
+        if published.receipts().iter().all(|(_, receipt)| receipt.is_delivered()) {
+            claim.keep();
+        }
+        Ok(published)
+    }
+
+    async fn subscribe(&self, options: SubscribeOptions) -> Result<Box<dyn Subscriber>, BusError> {
+        let slot = lock(&self.shared.registry).join(options)?;
+        Ok(Box::new(SlotSubscriber::new(self.shared.clone(), slot)))
+    }
+
+    async fn remove_group(&self, group: &GroupName) -> Result<(), BusError> {
+        let slot = lock(&self.shared.registry).remove_group(group)?;
+        slot.end();
+        Ok(())
+    }
+
+    async fn request(&self, request: Message, limit: Duration) -> Result<Message, BusError> {
+        let mut inbox = self.shared.inboxes.open()?;
+        let clock = &*self.shared.clock;
+        let topic = request.topic().clone();
+        let request = request.with_reply_to(inbox.topic.clone()).with_deadline(clock.now() + limit);
         let asked = async {
             if self.publish(request).await?.delivered() == 0 {
                 return Err(BusError::NoResponder { topic: topic.clone() });
             }
-            let delivery = replies.next().await?.ok_or(BusError::Closed)?;
-            let reply = delivery.message().clone();
-            delivery.ack().await?;
-            Ok(reply)
+            (&mut inbox.reply).await.map_err(|_| BusError::Closed)
         };
-        within(&*self.shared.clock, limit, asked).await.unwrap_or(Err(BusError::NoReply { topic, limit }))
+        within(clock, limit, asked).await.unwrap_or(Err(BusError::NoReply { topic, limit }))
+    }
+
+    async fn reply(&self, request: &Message, payload: Bytes) -> Result<(), BusError> {
+        let topic =
+            request.reply_to().ok_or_else(|| BusError::NotARequest { topic: request.topic().clone() })?;
+        let reply = Message::new(topic.clone(), payload);
+        reply.check()?;
+        if lock(&self.shared.registry).is_closed() {
+            return Err(BusError::Closed);
+        }
+        self.shared.inboxes.deliver(reply);
+        Ok(())
     }
 
     async fn dead_letters(
@@ -198,6 +274,24 @@ impl EventBus for InProcessBus {
     async fn redrive(&self, id: DeadLetterId) -> Result<(), BusError> {
         let registry = lock(&self.shared.registry);
         lock(&self.shared.dead).redrive(id, &registry)
+    }
+
+    async fn replay(
+        &self,
+        pattern: &TopicPattern,
+        after: Option<BusPosition>,
+        limit: usize,
+    ) -> Result<HistoryPage, BusError> {
+        if self.shared.options.history == 0 {
+            return Err(BusError::Unsupported { what: "replay without a history" });
+        }
+        Ok(lock(&self.shared.history).page(pattern, after, limit))
+    }
+
+    async fn health(&self) -> BusHealth {
+        let closed = lock(&self.shared.registry).is_closed();
+        let state = if closed { BusState::Closed } else { BusState::Ready { answered_in: Duration::ZERO } };
+        BusHealth::new(state, 0)
     }
 
     async fn close(&self) -> Result<(), BusError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::pattern::TopicPattern;
 use crate::id::{IdError, Topic};
 
@@ -33,7 +34,8 @@ impl FromStr for GroupName {
     }
 }
 
-/// What happens to a message for which a queue has no room.
+/// What happens to a message for which a queue in memory has no room. A broker keeps on its disk what does not fit,
+/// so that it does not come to this there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -61,7 +63,8 @@ pub struct SubscribeOptions {
     pub(super) capacity: usize,
     pub(super) overflow: Overflow,
     pub(super) max_attempts: u32,
-    pub(super) redelivery_delay: Duration,
+    pub(super) max_in_flight: usize,
+    pub(super) backoff: Backoff,
 }
 
 impl SubscribeOptions {
@@ -69,16 +72,18 @@ impl SubscribeOptions {
     pub const MAX_CAPACITY: usize = 65_536;
 
     /// A subscription of its own with room for 256 messages, which makes publishers wait up to a second when it
-    /// is full, and gives each message five attempts, a second apart.
+    /// is full, lets a subscriber work on 64 messages at once, and gives each message five attempts: the second
+    /// one a second after the first, and then after twice as long each time.
     #[must_use]
-    pub const fn new(pattern: TopicPattern) -> Self {
+    pub fn new(pattern: TopicPattern) -> Self {
         Self {
             pattern,
             group: None,
             capacity: 256,
             overflow: Overflow::Block { up_to: Duration::from_secs(1) },
             max_attempts: 5,
-            redelivery_delay: Duration::from_secs(1),
+            max_in_flight: 64,
+            backoff: Backoff::doubling(Duration::from_secs(1), Duration::from_secs(60)),
         }
     }
 
@@ -89,7 +94,7 @@ impl SubscribeOptions {
         self
     }
 
-    /// How many messages the queue holds, those being worked on included; in
+    /// How many messages the queue in memory holds, those being worked on included; in
     /// `1..=`[`MAX_CAPACITY`](Self::MAX_CAPACITY).
     #[must_use]
     pub fn with_capacity(mut self, messages: usize) -> Self {
@@ -111,10 +116,18 @@ impl SubscribeOptions {
         self
     }
 
+    /// How many messages a subscriber may hold unanswered; [`Subscriber::next`](super::Subscriber::next) waits
+    /// when there are so many. In `1..=`[`MAX_CAPACITY`](Self::MAX_CAPACITY).
+    #[must_use]
+    pub fn with_max_in_flight(mut self, messages: usize) -> Self {
+        self.max_in_flight = messages.clamp(1, Self::MAX_CAPACITY);
+        self
+    }
+
     /// How long after a refusal the message comes again.
     #[must_use]
-    pub const fn with_redelivery_delay(mut self, delay: Duration) -> Self {
-        self.redelivery_delay = delay;
+    pub const fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
         self
     }
 
@@ -128,5 +141,29 @@ impl SubscribeOptions {
     #[must_use]
     pub const fn group(&self) -> Option<&GroupName> {
         self.group.as_ref()
+    }
+
+    /// How many messages the queue in memory holds.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many messages a subscriber may hold unanswered.
+    #[must_use]
+    pub const fn max_in_flight(&self) -> usize {
+        self.max_in_flight
+    }
+
+    /// How often a message is delivered before it becomes a dead letter.
+    #[must_use]
+    pub const fn max_attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
+    /// How long a refused message waits.
+    #[must_use]
+    pub const fn backoff(&self) -> &Backoff {
+        &self.backoff
     }
 }

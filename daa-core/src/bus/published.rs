@@ -75,12 +75,25 @@ impl Receipt {
 #[must_use = "it says who did not get the message"]
 pub struct Published {
     receipts: Vec<(SubscriptionId, Receipt)>,
+    duplicate: bool,
 }
 
 impl Published {
     /// For those who implement a bus.
     pub const fn new(receipts: Vec<(SubscriptionId, Receipt)>) -> Self {
-        Self { receipts }
+        Self { receipts, duplicate: false }
+    }
+
+    /// For those who implement a bus: the message was published before.
+    pub const fn as_duplicate(mut self) -> Self {
+        self.duplicate = true;
+        self
+    }
+
+    /// Whether the bus remembers a message of this id, and dropped this one.
+    #[must_use]
+    pub const fn is_duplicate(&self) -> bool {
+        self.duplicate
     }
 
     /// What became of it at each matching subscription that this bus can see, a group counting as one. A bus

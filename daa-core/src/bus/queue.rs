@@ -1,15 +1,16 @@
 //! The queue of one subscription or group: a state machine without a clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::delivery::Settlement;
 use super::message::Message;
 use super::options::{Overflow, SubscribeOptions};
 use super::published::Receipt;
 use crate::clock::Timestamp;
+use crate::id::OrderingKey;
 
 /// A message and how often it was delivered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) message: Message,
     pub(super) attempts: u32,
@@ -44,7 +45,7 @@ enum Phase {
     Draining,
     /// The consumer was too slow.
     Cut,
-    /// The last consumer has left.
+    /// The last consumer has left, or the group was removed.
     Ended,
 }
 
@@ -52,24 +53,35 @@ enum Phase {
 pub(super) struct Queue {
     options: SubscribeOptions,
     ready: VecDeque<Entry>,
-    /// Refused ones, by when they come again.
+    /// The keys that somebody works on, or that wait for one that comes again, and what is behind it.
+    busy: HashMap<OrderingKey, VecDeque<Entry>>,
+    /// What was behind the last one of its key, and is next. Its key is still busy.
+    released: VecDeque<Entry>,
+    /// Refused ones, by when they come again. Their keys are still busy.
     refused: BTreeMap<(Timestamp, u64), Entry>,
     refusals: u64,
+    /// All of them, those in consumers' hands included.
+    len: usize,
     in_flight: usize,
     dropped: u64,
+    lapsed: u64,
     members: usize,
     phase: Phase,
 }
 
 impl Queue {
-    pub(super) const fn new(options: SubscribeOptions) -> Self {
+    pub(super) fn new(options: SubscribeOptions) -> Self {
         Self {
             options,
             ready: VecDeque::new(),
+            busy: HashMap::new(),
+            released: VecDeque::new(),
             refused: BTreeMap::new(),
             refusals: 0,
+            len: 0,
             in_flight: 0,
             dropped: 0,
+            lapsed: 0,
             members: 0,
             phase: Phase::Open,
         }
@@ -81,8 +93,8 @@ impl Queue {
 
     /// How many messages it holds, those being worked on included: never more than its capacity, so that a
     /// refused message always finds its place again.
-    pub(super) fn backlog(&self) -> usize {
-        self.ready.len() + self.refused.len() + self.in_flight
+    pub(super) const fn backlog(&self) -> usize {
+        self.len
     }
 
     pub(super) const fn in_flight(&self) -> usize {
@@ -91,6 +103,10 @@ impl Queue {
 
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    pub(super) const fn lapsed(&self) -> u64 {
+        self.lapsed
     }
 
     pub(super) const fn members(&self) -> usize {
@@ -116,9 +132,16 @@ impl Queue {
         }
     }
 
+    pub(super) fn end(&mut self) {
+        self.discard(Phase::Ended);
+    }
+
     fn discard(&mut self, phase: Phase) {
         self.ready.clear();
+        self.busy.clear();
+        self.released.clear();
         self.refused.clear();
+        self.len = self.in_flight;
         self.phase = phase;
     }
 
@@ -126,7 +149,7 @@ impl Queue {
         let receipt = match self.phase {
             Phase::Cut => Receipt::Disconnected,
             Phase::Draining | Phase::Ended => Receipt::Gone,
-            Phase::Open if self.backlog() < self.options.capacity => {
+            Phase::Open if self.has_room() => {
                 self.push(message.clone());
                 Receipt::Delivered { backlog: self.backlog() }
             }
@@ -135,8 +158,13 @@ impl Queue {
         Offered::Done(receipt)
     }
 
+    const fn has_room(&self) -> bool {
+        self.len < self.options.capacity
+    }
+
     fn push(&mut self, message: Message) {
         self.ready.push_back(Entry { message, attempts: 0 });
+        self.len += 1;
     }
 
     fn overflow(&mut self, message: &Message) -> Offered {
@@ -147,6 +175,7 @@ impl Queue {
                 Receipt::Disconnected
             }
             Overflow::DropOldest if self.ready.pop_front().is_some() => {
+                self.len -= 1;
                 self.push(message.clone());
                 self.dropped += 1;
                 Receipt::DroppedOldest { dropped: self.dropped }
@@ -161,45 +190,93 @@ impl Queue {
 
     /// Puts a dead letter back, if there is room.
     pub(super) fn put_back(&mut self, message: &Message) -> bool {
-        let room = self.phase == Phase::Open && self.backlog() < self.options.capacity;
+        let room = self.phase == Phase::Open && self.has_room();
         if room {
             self.push(message.clone());
         }
         room
     }
 
-    pub(super) fn take(&mut self, now: Timestamp) -> Taken {
+    /// `now` is asked for only when something depends on it.
+    pub(super) fn take(&mut self, now: impl Fn() -> Timestamp) -> Taken {
         if self.phase == Phase::Cut {
             return Taken::Cut;
         }
-        let due = self.refused.first_entry().filter(|entry| entry.key().0 <= now).map(|entry| entry.remove());
-        if let Some(mut entry) = due.or_else(|| self.ready.pop_front()) {
+        while let Some(mut entry) = self.next_entry(&now) {
+            if entry.message.deadline().is_some() && entry.message.has_lapsed(now()) {
+                self.lapsed += 1;
+                self.forget(&entry);
+                continue;
+            }
             self.in_flight += 1;
             entry.attempts = entry.attempts.saturating_add(1);
             return Taken::Entry(entry);
         }
         match self.refused.first_key_value() {
             Some((&(until, _), _)) => Taken::Nothing { until: Some(until) },
-            None if self.phase == Phase::Open => Taken::Nothing { until: None },
+            // Some may be behind one that somebody works on.
+            None if self.phase == Phase::Open || self.len > self.in_flight => Taken::Nothing { until: None },
             None => Taken::End,
         }
     }
 
-    /// Takes a consumer's answer; returns the message and the error when that makes it a dead letter.
+    /// The next one whose turn it is; its key is busy from then on.
+    fn next_entry(&mut self, now: impl Fn() -> Timestamp) -> Option<Entry> {
+        if let Some(first) = self.refused.first_entry()
+            && first.key().0 <= now()
+        {
+            return Some(first.remove());
+        }
+        if let Some(entry) = self.released.pop_front() {
+            return Some(entry);
+        }
+        while let Some(entry) = self.ready.pop_front() {
+            let Some(key) = entry.message.key() else { return Some(entry) };
+            if let Some(behind) = self.busy.get_mut(key) {
+                behind.push_back(entry);
+            } else {
+                self.busy.insert(key.clone(), VecDeque::new());
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// An entry is gone for good: the next one of its key may be taken.
+    fn forget(&mut self, entry: &Entry) {
+        self.len = self.len.saturating_sub(1);
+        let Some(key) = entry.message.key() else { return };
+        match self.busy.get_mut(key).map(VecDeque::pop_front) {
+            Some(Some(next)) => self.released.push_back(next),
+            Some(None) => drop(self.busy.remove(key)),
+            None => {}
+        }
+    }
+
+    /// Takes a consumer's answer; returns the error when that makes the message a dead letter.
     pub(super) fn settle(
         &mut self,
-        entry: Entry,
+        entry: &Entry,
         settlement: Settlement,
-        now: Timestamp,
-    ) -> Option<(Entry, String)> {
+        now: impl Fn() -> Timestamp,
+    ) -> Option<String> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let Settlement::Nack(error) = settlement else { return None };
-        let comes_again = matches!(self.phase, Phase::Open | Phase::Draining);
-        if !comes_again || entry.attempts >= self.options.max_attempts {
-            return Some((entry, error));
+        let open = matches!(self.phase, Phase::Open | Phase::Draining);
+        match settlement {
+            Settlement::Nack(_) if open && entry.attempts < self.options.max_attempts => {
+                self.refusals += 1;
+                let due = now() + self.options.backoff.after(entry.attempts);
+                self.refused.insert((due, self.refusals), entry.clone());
+                None
+            }
+            Settlement::Ack => {
+                self.forget(entry);
+                None
+            }
+            Settlement::Nack(error) | Settlement::Reject(error) => {
+                self.forget(entry);
+                Some(error)
+            }
         }
-        self.refusals += 1;
-        self.refused.insert((now + self.options.redelivery_delay, self.refusals), entry);
-        None
     }
 }

@@ -1,10 +1,10 @@
 //! The event store in memory: complete, and gone with the process.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use foldhash::{HashMap, HashMapExt as _};
 use tokio::sync::watch;
 
 use super::batch::{Batch, ExpectedVersion, StreamWrite};

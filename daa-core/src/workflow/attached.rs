@@ -13,6 +13,7 @@ use super::load;
 use super::metrics::Counters;
 use super::parts::Parts;
 use super::run::{Claim, RunStarted, StepEnd};
+use super::snapshots::Snapshots;
 use crate::action::{Executors, Gate};
 use crate::clock::Clock;
 use crate::event::{EventStore, Version};
@@ -59,7 +60,9 @@ impl Attached {
         library.learn(definition.clone());
         let (library, counters) = (Arc::new(library), Arc::new(Counters::default()));
         let artifacts = None;
-        let parts = Arc::new(Parts { store, clock, gate, executors, library, artifacts, counters });
+        let snapshots = Snapshots::default();
+        let parts = Parts { store, clock, gate, executors, library, artifacts, counters, snapshots };
+        let parts = Arc::new(parts);
         let (limits, nudged) = (Arc::new(LimitBook::default()), Arc::new(Notify::new()));
         let standing = Standing::forever();
         let known = match begun {

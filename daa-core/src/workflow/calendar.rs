@@ -12,7 +12,8 @@ use super::run::{RunEvent, RunStarted};
 use super::schedule::{Due, Overlap, Schedule, ScheduleState};
 use crate::clock::Timestamp;
 use crate::event::{
-    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, RecordedEvent, StreamWrite, Version,
+    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent,
+    StreamWrite, Version,
 };
 use crate::id::{AgentId, EventKind, RunId, ScheduleId, StreamId, WorkflowName};
 
@@ -76,6 +77,13 @@ enum Change {
     Removed,
 }
 
+/// Which runs are open, as far as the log was followed.
+pub(super) trait OpenRuns {
+    fn followed(&self) -> Position;
+
+    fn is_open(&self, run: &RunId) -> bool;
+}
+
 /// The schedules of a store.
 #[derive(Debug, Default)]
 pub(super) struct Calendar {
@@ -87,6 +95,8 @@ pub(super) struct Calendar {
 #[derive(Clone, Debug)]
 struct Entry {
     version: Version,
+    /// Where its last change stands in the log; the runs that it started stand before it.
+    position: Position,
     recurring: Recurring,
     state: ScheduleState,
     /// When it is to be looked at again; `None`: when something happens to it.
@@ -128,11 +138,17 @@ impl Calendar {
         else {
             return Ok(());
         };
-        self.take(&id, event.json()?, event.version, event.at);
+        self.take(&id, event.json()?, (event.version, event.position), event.at);
         Ok(())
     }
 
-    fn take(&mut self, id: &ScheduleId, change: Change, version: Version, at: Timestamp) {
+    fn take(
+        &mut self,
+        id: &ScheduleId,
+        change: Change,
+        (version, position): (Version, Position),
+        at: Timestamp,
+    ) {
         let known = self.entries.get(id).map(|entry| entry.version).or(self.removed.get(id).copied());
         if known.is_some_and(|known| version <= known) {
             return;
@@ -144,13 +160,15 @@ impl Calendar {
             }
             (Some(entry), change) => {
                 entry.version = version;
+                entry.position = position;
                 entry.apply(change, at);
             }
             (None, Change::Set(recurring)) => {
                 let state = ScheduleState::starting_at(at);
                 let next = recurring.schedule.recurrence().next_after(at);
                 self.removed.remove(id);
-                self.entries.insert(id.clone(), Entry { version, recurring: *recurring, state, next });
+                let entry = Entry { version, position, recurring: *recurring, state, next };
+                self.entries.insert(id.clone(), entry);
             }
             (None, _) => {}
         }
@@ -161,10 +179,10 @@ impl Calendar {
         self.entries.values().filter_map(|entry| entry.next).min()
     }
 
-    /// The schedules that are to be looked at. `is_open` says of a run whether it has not ended yet.
-    pub(super) fn due(&self, now: Timestamp, is_open: impl Fn(&RunId) -> bool) -> Vec<ScheduleId> {
+    /// The schedules that are to be looked at, by the runs that are open.
+    pub(super) fn due(&self, now: Timestamp, open: &impl OpenRuns) -> Vec<ScheduleId> {
         let due = |entry: &Entry| {
-            let ended = entry.over(&is_open).is_some() && entry.state.queued().is_some();
+            let ended = entry.over(open).is_some() && entry.state.queued().is_some();
             !entry.state.is_paused() && (ended || entry.next.is_some_and(|next| next <= now))
         };
         self.entries.iter().filter(|(_, entry)| due(entry)).map(|(id, _)| id.clone()).collect()
@@ -175,7 +193,7 @@ impl Calendar {
         &mut self,
         parts: &Parts,
         id: &ScheduleId,
-        is_open: impl Fn(&RunId) -> bool,
+        open: &impl OpenRuns,
     ) -> Result<usize, WorkflowError> {
         let mut taken = Vec::new();
         for _ in 0..MAX_CONFLICTS {
@@ -183,7 +201,7 @@ impl Calendar {
             let now = parts.clock.now();
             let mut after = entry.clone();
             let mut changes = Vec::new();
-            if let Some(occurrence) = entry.over(&is_open) {
+            if let Some(occurrence) = entry.over(open) {
                 changes.push(Change::Closed(occurrence));
                 after.state.closed(occurrence);
             }
@@ -197,7 +215,7 @@ impl Calendar {
                 return Ok(0);
             }
             changes.push(Change::Considered(due));
-            let mut batch = Batch::new().with(write(id, entry.version, &changes, now)?);
+            let mut batch = Batch::new();
             for occurrence in &fire {
                 match entry.start(parts, *occurrence)? {
                     Some((run, started)) if !taken.contains(&run) => {
@@ -209,11 +227,13 @@ impl Calendar {
                     _ => {}
                 }
             }
+            // Behind the runs: who has followed the log to here knows of them.
+            batch = batch.with(write(id, entry.version, &changes, now)?);
             let version = entry.version;
             match parts.store.append(batch).await {
-                Ok(_) => {
+                Ok(appended) => {
                     for (change, version) in changes.into_iter().zip(version.get() + 1..) {
-                        self.take(id, change, Version::new(version), now);
+                        self.take(id, change, (Version::new(version), appended.last), now);
                     }
                     parts.counters.runs_started.add(fire.len() as u64);
                     return Ok(fire.len());
@@ -311,13 +331,14 @@ impl Calendar {
 
 impl Entry {
     /// The occurrence whose run counts as open, and has ended.
-    fn over(&self, is_open: impl Fn(&RunId) -> bool) -> Option<Timestamp> {
-        if self.recurring.schedule.overlap() == Overlap::Allow {
+    fn over(&self, open: &impl OpenRuns) -> Option<Timestamp> {
+        // As long as the log was not followed to where the run was started, it is not known to be open.
+        if self.recurring.schedule.overlap() == Overlap::Allow || open.followed() < self.position {
             return None;
         }
         let occurrence = self.state.open()?;
         let run = self.run(occurrence)?;
-        (!is_open(&run)).then_some(occurrence)
+        (!open.is_open(&run)).then_some(occurrence)
     }
 
     /// The beginning of the run of an occurrence.

@@ -11,6 +11,7 @@ mod place;
 mod plan;
 mod problem;
 mod read;
+mod retry;
 mod schema;
 mod step;
 mod step_form;
@@ -31,7 +32,9 @@ use crate::action::request::hash_value;
 use crate::digest::Digest;
 use crate::id::{ActionKind, IdError, StepName, WorkflowName};
 
+pub(super) use check::MAX_LANES;
 pub use compatible::Incompatible;
+pub(super) use compatible::Reached;
 pub(super) use compiled::{Compiled, StepIndex, dependencies};
 pub use condition::Condition;
 pub(super) use graph::Graph;
@@ -40,10 +43,11 @@ pub(crate) use plan::{ActionOfPlan, ActionPlan};
 use problem::Problems;
 pub use problem::{Cause, DefinitionErrors, Problem};
 pub use read::{Flaw, Position, ReadErrors, ReadProblem};
+pub use retry::Retry;
 pub use schema::{Field, Mismatch, Type};
 pub use step::{
-    ActionStep, ApprovalStep, ChildStep, Each, Limit, OnFailure, Rate, Repeat, Retry, SignalStep, Step,
-    StepKind, Undo,
+    ActionStep, ApprovalStep, ChildStep, Each, Limit, OnFailure, Rate, Repeat, SignalStep, Step, StepKind,
+    Undo,
 };
 pub use template::Template;
 pub(super) use template::{Node, Path, Scope};
@@ -115,6 +119,10 @@ pub struct Workflow {
     /// How long a run may take, from its start.
     #[serde(default, with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
+    /// How long a request for approval stands that the rules ask for; 7 days if nothing is said. A step of kind
+    /// `approval` has a time of its own.
+    #[serde(default, with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Duration>,
     /// Whether every action must say how it is undone, or that it is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undo_required: bool,
@@ -136,6 +144,7 @@ impl Workflow {
             output: Template::NULL,
             gives: Type::Any,
             deadline: None,
+            escalation: None,
             undo_required: false,
             limit: None,
         }
@@ -196,6 +205,13 @@ impl Workflow {
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets how long a request for approval stands that the rules ask for.
+    #[must_use]
+    pub const fn with_escalation(mut self, within: Duration) -> Self {
+        self.escalation = Some(within);
         self
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::definition::{Compiled, Limit};
 use super::error::WorkflowError;
 use super::flight::{Landed, Verdict};
-use super::limits::{LimitBook, Taken};
+use super::limits::{LimitBook, Taken, Takes};
 use super::load;
 use super::parts::Parts;
 use super::run::{
@@ -283,20 +283,14 @@ impl Drive {
     /// Decides, and makes it durable.
     async fn commit(&mut self) -> Result<(), Stop> {
         for _ in 0..MAX_CONFLICTS {
-            let mut taken = Vec::new();
-            let result = match self.decide(&mut taken).await {
-                Ok(out) => self.append(&out, &taken).await,
-                Err(stop) => Err(stop),
-            };
-            match result {
-                Ok(Committed::Done) => return Ok(()),
-                Ok(Committed::Again) => {
-                    taken.iter().for_each(|taken| self.limits.withdraw(taken));
+            let mut takes = Takes::new(self.limits.clone());
+            let out = self.decide(&mut takes.taken).await?;
+            match self.append(&out, &takes.taken).await? {
+                Committed::Done => {
+                    takes.keep();
+                    return Ok(());
                 }
-                Err(stop) => {
-                    taken.iter().for_each(|taken| self.limits.withdraw(taken));
-                    return Err(stop);
-                }
+                Committed::Again => {}
             }
         }
         Err(WorkflowError::Contended { tries: MAX_CONFLICTS }.into())
@@ -313,7 +307,7 @@ impl Drive {
         self.report(now, &mut out);
         loop {
             let (book, full) = (&self.limits, &mut self.full);
-            let mut limits = Taking { book, taken, full, unread: Vec::new() };
+            let mut limits = Taking { book, taken, full, unread: BTreeSet::new() };
             self.run.advance(now, &mut limits, &mut out);
             let unread = limits.unread;
             // What has just begun may be what cannot be started.
@@ -328,6 +322,10 @@ impl Drive {
         let resumed = !self.left.is_empty();
         if self.run.claim() != Some(&self.claim) && (!out.events.is_empty() || resumed) {
             self.run.record(RunEvent::Claimed(self.claim.clone()), now, &mut out);
+            // Who did it is told before what was done.
+            if let Some(events) = out.events.get_mut(usize::from(self.start.is_some())..) {
+                events.rotate_right(1);
+            }
         }
         let performs = |effect: &Effect| matches!(effect, Effect::Perform(_) | Effect::Undo(_));
         let goes_on = out.more || self.landed.len() > self.at_once;
@@ -346,6 +344,11 @@ impl Drive {
     fn take(&mut self, at: usize, now: Timestamp, out: &mut Recorder) -> Result<(), Stop> {
         let Some(landed) = self.landed.get_mut(at) else { return Ok(()) };
         let task = landed.task.clone();
+        let undo = matches!(landed.result, Verdict::Undo(_));
+        let open = self.run.outcome().is_none();
+        for &effect in landed.found.iter().filter(|_| open) {
+            self.run.record(RunEvent::Reconciled { task: task.clone(), effect, undo }, now, out);
+        }
         match &mut landed.result {
             Verdict::Lost(error) => {
                 let gone = WorkflowError::Contended { tries: 0 };
@@ -373,16 +376,15 @@ impl Drive {
 
     /// Keeps what the executors on their way reported since it was kept last.
     fn report(&mut self, now: Timestamp, out: &mut Recorder) {
-        let mut news = Vec::new();
         for (task, beats, seen) in &mut self.beats {
+            if out.is_full() {
+                return;
+            }
             if let Some(details) = beats.news(seen)
                 && self.run.heartbeat(task).is_some()
             {
-                news.push((task.clone(), details));
+                self.run.record(RunEvent::Progressed { task: task.clone(), details }, now, out);
             }
-        }
-        for (task, details) in news {
-            self.run.record(RunEvent::Progressed { task, details }, now, out);
         }
     }
 
@@ -412,17 +414,17 @@ struct Taking<'a> {
     book: &'a LimitBook,
     taken: &'a mut Vec<Taken>,
     full: &'a mut BTreeMap<LimitKey, u64>,
-    unread: Vec<LimitKey>,
+    unread: BTreeSet<LimitKey>,
 }
 
 impl Limits for Taking<'_> {
     fn acquire(&mut self, key: &LimitKey, limit: &Limit, holder: &str, now: Timestamp) -> Room {
         let freed = self.book.freed(key);
         let room = self.book.acquire(key, limit, holder, now, self.taken).unwrap_or_else(|| {
-            self.unread.push(key.clone());
-            Room::Full { until: None }
+            self.unread.insert(key.clone());
+            Room::Unread
         });
-        if room != Room::Granted {
+        if matches!(room, Room::Full { .. }) {
             self.full.insert(key.clone(), freed);
         }
         room

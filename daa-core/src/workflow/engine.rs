@@ -1,38 +1,36 @@
 //! The engine: where workflows are registered, started, asked and looked at.
 
+mod history;
+mod queries;
+mod requests;
+#[cfg(feature = "schedule")]
+mod schedules;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::Mutex;
 
-use super::archive::{self, HistoryEntry};
-#[cfg(feature = "schedule")]
-use super::calendar::{Calendar, Recurring, ScheduleView};
-use super::definition::{DefinitionErrors, Path, Workflow};
-use super::diagram::Diagram;
-use super::drive::approval_action;
+use super::archive;
+use super::definition::{Compiled, DefinitionErrors, Workflow};
 use super::error::WorkflowError;
-use super::explain::{self, Explanation};
 use super::library::Library;
-use super::listing::{self, RunSummary};
+use super::listing::Roster;
 use super::load;
 use super::metrics::{Counters, WorkflowMetrics};
 use super::parts::Parts;
-use super::run::{Answer, MAX_RUN_ID, Refused, Request, Run, RunEvent, RunOutcome, RunStarted, RunView};
+use super::run::{MAX_RUN_ID, Run, RunEvent, RunOutcome, RunStarted};
+use super::snapshots::Snapshots;
 use super::trace::TraceContext;
 use super::worker::{Endings, Worker, WorkerOptions};
-use crate::action::{Context, Decision, Executors, Gate, Verdict};
+use crate::action::{Executors, Gate, MAX_PARAMS, json_len};
 use crate::artifact::Artifacts;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::event::{AppendError, Batch, EventStore, ExpectedVersion, StreamWrite};
-#[cfg(feature = "schedule")]
-use crate::id::ScheduleId;
-use crate::id::{ActionKind, AgentId, IdError, RunId, SignalName, WorkerName, WorkflowName};
+use crate::id::{ActionKind, AgentId, IdError, RunId, WorkerName, WorkflowName};
 use crate::shutdown::Shutdown;
-
-/// How often a request is tried again when the run moved on meanwhile.
-const MAX_CONFLICTS: u32 = 64;
 
 /// What the ids of the runs begin with in which agents perform their plans.
 const PLANS: &str = "agent/";
@@ -117,6 +115,7 @@ impl Start {
 pub struct WorkflowEngine {
     parts: Arc<Parts>,
     endings: Arc<Endings>,
+    roster: Arc<Mutex<Roster>>,
 }
 
 impl fmt::Debug for WorkflowEngine {
@@ -163,7 +162,7 @@ impl WorkflowEngineBuilder {
     /// The engine.
     #[must_use]
     pub fn build(self) -> WorkflowEngine {
-        WorkflowEngine { parts: Arc::new(self.parts), endings: Arc::default() }
+        WorkflowEngine { parts: Arc::new(self.parts), endings: Arc::default(), roster: Arc::default() }
     }
 }
 
@@ -179,6 +178,7 @@ impl WorkflowEngine {
             library: Arc::new(Library::default()),
             artifacts: None,
             counters: Arc::new(Counters::default()),
+            snapshots: Snapshots::default(),
         };
         WorkflowEngineBuilder { parts }
     }
@@ -206,21 +206,7 @@ impl WorkflowEngine {
     /// A dropped call may have started the run; repeat it.
     pub async fn start(&self, start: Start) -> Result<(), WorkflowError> {
         let Start { run, workflow, actor, input, priority, trace } = start;
-        let unknown = || WorkflowError::UnknownWorkflow { name: workflow.clone() };
-        let definition = self.parts.library.latest(&workflow).ok_or_else(unknown)?;
-        definition.workflow.input.check("input", &input).map_err(WorkflowError::Input)?;
-        let actual = crate::action::json_len(&input);
-        let limit = crate::action::MAX_PARAMS;
-        if actual > limit {
-            return Err(WorkflowError::InputTooLarge { actual, limit });
-        }
-        if run.as_str().len() > MAX_RUN_ID {
-            let source = IdError::TooLong { len: run.as_str().len() };
-            return Err(WorkflowError::Id { run, source });
-        }
-        if run.as_str().starts_with(PLANS) {
-            return Err(WorkflowError::ReservedRun { run });
-        }
+        let definition = self.startable(&run, &workflow, &input)?;
         let stream = load::stream(&run)?;
         let started = RunStarted {
             run,
@@ -251,6 +237,30 @@ impl WorkflowEngine {
         }
     }
 
+    /// The definition under which a run starts, if it may.
+    fn startable(
+        &self,
+        run: &RunId,
+        workflow: &WorkflowName,
+        input: &Value,
+    ) -> Result<Arc<Compiled>, WorkflowError> {
+        let unknown = || WorkflowError::UnknownWorkflow { name: workflow.clone() };
+        let definition = self.parts.library.latest(workflow).ok_or_else(unknown)?;
+        definition.workflow.input.check("input", input).map_err(WorkflowError::Input)?;
+        let (actual, limit) = (json_len(input), MAX_PARAMS);
+        if actual > limit {
+            return Err(WorkflowError::InputTooLarge { actual, limit });
+        }
+        if run.as_str().len() > MAX_RUN_ID {
+            let source = IdError::TooLong { len: run.as_str().len() };
+            return Err(WorkflowError::Id { run: run.clone(), source });
+        }
+        if run.as_str().starts_with(PLANS) {
+            return Err(WorkflowError::ReservedRun { run: run.clone() });
+        }
+        Ok(definition)
+    }
+
     /// Starts an asynchronous job: a run of a single action. Its id is the key under which it takes effect once.
     ///
     /// # Errors
@@ -270,281 +280,6 @@ impl WorkflowEngine {
         Ok(self.start(Start::new(run, name, actor, params)).await?)
     }
 
-    /// Asks something of a run.
-    ///
-    /// # Errors
-    /// [`WorkflowError::Refused`] says why the run does not do it; the run is as it was.
-    ///
-    /// # Cancel safety
-    /// A dropped call may have been granted; signals with a key, answers, pause and cancel may be repeated.
-    pub async fn request(&self, run: &RunId, request: Request) -> Result<(), WorkflowError> {
-        let stream = load::stream(run)?;
-        for _ in 0..MAX_CONFLICTS {
-            let state = self.load(run).await?;
-            let now = self.parts.clock.now();
-            let (event, refused) = match self.grant(&state, &request, now) {
-                Ok(None) => return Ok(()),
-                Ok(Some(event)) => (event, None),
-                Err(Refused::RulesChanged { asked, current }) => {
-                    let Request::Answer(answer) = &request else { return Ok(()) };
-                    let again = RunEvent::AskedAgain { task: answer.task.clone() };
-                    (again, Some(Refused::RulesChanged { asked, current }))
-                }
-                // The answer is about what was asked, and that is no longer so.
-                Err(Refused::Changed { asked, answered })
-                    if let Request::Answer(answer) = &request
-                        && state.asked_about(&answer.task) == Some(answered) =>
-                {
-                    let again = RunEvent::AskedAgain { task: answer.task.clone() };
-                    (again, Some(Refused::Changed { asked, answered }))
-                }
-                Err(refused) => return Err(refused.into()),
-            };
-            let expected = ExpectedVersion::Exact(state.version());
-            let write = StreamWrite::new(stream.clone(), expected, vec![event.to_new(now)?]);
-            match self.parts.store.append(Batch::new().with(write)).await {
-                Ok(_) => return refused.map_or(Ok(()), |refused| Err(refused.into())),
-                Err(AppendError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(WorkflowError::Contended { tries: MAX_CONFLICTS })
-    }
-
-    fn grant(&self, run: &Run, request: &Request, now: Timestamp) -> Result<Option<RunEvent>, Refused> {
-        let mut ruleset = None;
-        if let Request::Answer(answer) = request {
-            let event = run.accept(request.clone(), None, now)?;
-            let verdict = self.may_answer(run, answer)?;
-            ruleset = Some(verdict);
-            if event.is_none() {
-                return Ok(None);
-            }
-        }
-        run.accept(request.clone(), ruleset, now)
-    }
-
-    /// Asks the rules whether somebody may answer a request: an action of kind `workflow.approve`, in their name.
-    fn may_answer(&self, run: &Run, answer: &Answer) -> Result<Digest, Refused> {
-        let refused = |reason: String, rules| Refused::NotEntitled { by: answer.by.clone(), reason, rules };
-        let subject = match run.subject(&answer.task) {
-            Some((subject, _)) => subject,
-            None => match run.action(&answer.task) {
-                Some(Ok(action)) => serde_json::to_value(&action).unwrap_or_default(),
-                _ => return Err(Refused::NotAsked { task: answer.task.clone() }),
-            },
-        };
-        let action = approval_action(run, &answer.task, &subject)
-            .map_err(|error| refused(error.to_string(), Vec::new()))?;
-        let id = action.id().clone();
-        let action =
-            action.renamed(id, answer.by.clone()).map_err(|error| refused(error.to_string(), Vec::new()))?;
-        let context: Context = run.context(&answer.task);
-        let Verdict { decision, ruleset, rules } = self.parts.gate.verdict(&action, &context);
-        // Rules that changed are told first: whoever asked under the old ones has to ask again.
-        match run.asked_under(&answer.task) {
-            Some(asked) if asked != ruleset => return Err(Refused::RulesChanged { asked, current: ruleset }),
-            _ => {}
-        }
-        match decision {
-            Decision::Permit => Ok(ruleset),
-            Decision::Deny { reason } | Decision::Escalate { reason } => Err(refused(reason, rules)),
-        }
-    }
-
-    /// Sends a signal. With a `key` it counts once, however often it is sent.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
-    pub async fn signal(
-        &self,
-        run: &RunId,
-        signal: SignalName,
-        payload: impl Into<Value>,
-        key: Option<String>,
-    ) -> Result<(), WorkflowError> {
-        self.request(run, Request::Signal { signal, payload: payload.into(), key }).await
-    }
-
-    /// Answers a request for approval. The rules decide who may, as for an action of kind `workflow.approve`.
-    ///
-    /// # Errors
-    /// [`WorkflowError::Refused`] where it was answered before, has changed, expired, or was asked under other
-    /// rules; then it is asked again under those in force.
-    pub async fn answer(&self, run: &RunId, answer: Answer) -> Result<(), WorkflowError> {
-        self.request(run, Request::Answer(answer)).await
-    }
-
-    /// Changes a variable.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
-    pub async fn update(
-        &self,
-        run: &RunId,
-        var: impl Into<String>,
-        value: impl Into<Value>,
-    ) -> Result<(), WorkflowError> {
-        self.request(run, Request::Update { var: var.into(), value: value.into() }).await
-    }
-
-    /// Lets nothing new begin until the run is resumed. What is with an executor comes to its end.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
-    pub async fn pause(&self, run: &RunId, reason: impl Into<String>) -> Result<(), WorkflowError> {
-        self.request(run, Request::Pause { reason: reason.into() }).await
-    }
-
-    /// Lets a paused run go on.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
-    pub async fn resume(&self, run: &RunId) -> Result<(), WorkflowError> {
-        self.request(run, Request::Resume).await
-    }
-
-    /// Stops a run: what is with an executor comes to its end, and what was done is undone.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
-    pub async fn cancel(
-        &self,
-        run: &RunId,
-        by: AgentId,
-        reason: impl Into<String>,
-    ) -> Result<(), WorkflowError> {
-        self.request(run, Request::Cancel { by, reason: reason.into() }).await
-    }
-
-    /// Undoes what a run did that has completed.
-    ///
-    /// # Errors
-    /// As [`Self::request`]; [`Refused::NotCompleted`] for a run that is still open.
-    pub async fn roll_back(
-        &self,
-        run: &RunId,
-        by: AgentId,
-        reason: impl Into<String>,
-    ) -> Result<(), WorkflowError> {
-        self.request(run, Request::RollBack { by, reason: reason.into() }).await
-    }
-
-    /// Lets a run go on under another definition.
-    ///
-    /// # Errors
-    /// [`RegisterError`]: the definition is wrong, or what the run has done does not fit it.
-    pub async fn migrate(&self, run: &RunId, workflow: Workflow) -> Result<(), RegisterError> {
-        let digest = self.register(workflow).await?;
-        let newer = self.parts.library.definition(&*self.parts.store, digest).await?;
-        let stream = load::stream(run)?;
-        for _ in 0..MAX_CONFLICTS {
-            let state = self.load(run).await?;
-            if state.outcome().is_some() {
-                return Err(WorkflowError::Refused(Refused::Ended).into());
-            }
-            if state.pinned_to() == digest {
-                return Ok(());
-            }
-            state.workflow().compatible_with(&newer.workflow, &|step| state.has_begun(step))?;
-            let event = RunEvent::Migrated { definition: digest }.to_new(self.parts.clock.now());
-            let event = event.map_err(WorkflowError::from)?;
-            let expected = ExpectedVersion::Exact(state.version());
-            let write = StreamWrite::new(stream.clone(), expected, vec![event]);
-            match self.parts.store.append(Batch::new().with(write)).await {
-                Ok(_) => return Ok(()),
-                Err(AppendError::Conflict { .. }) => {}
-                Err(error) => return Err(WorkflowError::from(error).into()),
-            }
-        }
-        Err(WorkflowError::Contended { tries: MAX_CONFLICTS }.into())
-    }
-
-    /// A run as it stands.
-    ///
-    /// # Errors
-    /// [`WorkflowError::UnknownRun`], or a store that cannot be read.
-    pub async fn view(&self, run: &RunId) -> Result<RunView, WorkflowError> {
-        Ok(self.load(run).await?.view())
-    }
-
-    /// A value that a run knows, by the path that its templates would use: `charge.receipt`, `input.amount`,
-    /// `vars.ceiling`. What is not there is null.
-    ///
-    /// # Errors
-    /// [`WorkflowError::UnknownRun`], or a store that cannot be read.
-    pub async fn query(&self, run: &RunId, path: &str) -> Result<Value, WorkflowError> {
-        let state = self.load(run).await?;
-        Ok(Path::parse(path).map(|path| state.lookup(&path)).unwrap_or_default())
-    }
-
-    /// Everything that happened to a run.
-    ///
-    /// # Errors
-    /// [`WorkflowError::UnknownRun`], or a store that cannot be read.
-    pub async fn history(&self, run: &RunId) -> Result<Vec<HistoryEntry>, WorkflowError> {
-        archive::history(&self.parts, run).await
-    }
-
-    /// What happened to a run and why, in words.
-    ///
-    /// # Errors
-    /// As [`Self::history`].
-    pub async fn explain(&self, run: &RunId) -> Result<Explanation, WorkflowError> {
-        let history = self.history(run).await?;
-        Ok(explain::explain(self.load(run).await?.workflow(), &history))
-    }
-
-    /// The picture of a run: its workflow, with the state of each step. As SVG.
-    ///
-    /// # Errors
-    /// As [`Self::view`].
-    pub async fn svg(&self, run: &RunId) -> Result<String, WorkflowError> {
-        self.picture(run, |diagram| diagram.to_svg()).await
-    }
-
-    /// The picture of a run as Mermaid.
-    ///
-    /// # Errors
-    /// As [`Self::view`].
-    pub async fn mermaid(&self, run: &RunId) -> Result<String, WorkflowError> {
-        self.picture(run, |diagram| diagram.to_mermaid()).await
-    }
-
-    async fn picture(
-        &self,
-        run: &RunId,
-        draw: impl FnOnce(&Diagram<'_>) -> String,
-    ) -> Result<String, WorkflowError> {
-        let state = self.load(run).await?;
-        let diagram = Diagram::of(state.workflow());
-        let marks = explain::marks(&state.view());
-        Ok(draw(&marks.into_iter().fold(diagram, |diagram, (step, mark)| diagram.with_state(step, mark))))
-    }
-
-    /// The runs of the store, in the order of their ids, but for those that were archived. Reads the whole log.
-    ///
-    /// # Errors
-    /// A store that cannot be read.
-    pub async fn runs(&self) -> Result<Vec<RunSummary>, WorkflowError> {
-        listing::list(&*self.parts.store).await
-    }
-
-    /// Moves the history of a run that has ended to an artefact, and frees its place in the store. View, history and
-    /// explanation of the run are then read from there. Answers where it is. Safe to repeat.
-    ///
-    /// The actions of the run are left where they are: they are what an audit reads.
-    ///
-    /// # Errors
-    /// [`WorkflowError::Open`] for a run that has not ended, [`WorkflowError::NoArchive`] without a store of
-    /// artefacts, or a store that fails.
-    ///
-    /// # Cancel safety
-    /// Safe; nothing is erased before its archive is durable.
-    pub async fn archive(&self, run: &RunId) -> Result<Digest, WorkflowError> {
-        archive::archive(&self.parts, run).await
-    }
-
     /// Waits until a run has ended, and answers how.
     ///
     /// # Errors
@@ -561,7 +296,7 @@ impl WorkflowEngine {
             if let Some(outcome) = self.load(run).await?.outcome() {
                 return Ok(outcome.clone());
             }
-            if self.endings.has_worker() && told.await.is_ok() {
+            if self.endings.has_worker() && told.told().await {
                 continue;
             }
             // Nobody in this process follows the log for us.
@@ -601,74 +336,10 @@ impl WorkflowEngine {
         worker.serve(shutdown).await
     }
 
-    /// Starts runs by themselves from now on, or replaces the schedule of this id. Its runs are named
-    /// `SCHEDULE/MILLISECONDS`, and each starts once, however many workers there are.
-    ///
-    /// # Errors
-    /// [`WorkflowError`]: an unknown workflow, an input that does not match, or a store that is not available.
-    #[cfg(feature = "schedule")]
-    pub async fn schedule(&self, recurring: Recurring) -> Result<(), WorkflowError> {
-        let unknown = || WorkflowError::UnknownWorkflow { name: recurring.workflow.clone() };
-        let definition = self.parts.library.latest(&recurring.workflow).ok_or_else(unknown)?;
-        definition.workflow.input.check("input", &recurring.input).map_err(WorkflowError::Input)?;
-        Calendar::set(&self.parts, recurring).await
-    }
-
-    /// Lets a schedule start nothing until it is resumed. What would have started meanwhile is not made up for.
-    ///
-    /// # Errors
-    /// [`WorkflowError::UnknownSchedule`], or a store that is not available.
-    #[cfg(feature = "schedule")]
-    pub async fn pause_schedule(&self, schedule: &ScheduleId) -> Result<(), WorkflowError> {
-        self.known(schedule, Calendar::pause(&self.parts, schedule, true).await?)
-    }
-
-    /// Lets a paused schedule go on.
-    ///
-    /// # Errors
-    /// As [`Self::pause_schedule`].
-    #[cfg(feature = "schedule")]
-    pub async fn resume_schedule(&self, schedule: &ScheduleId) -> Result<(), WorkflowError> {
-        self.known(schedule, Calendar::pause(&self.parts, schedule, false).await?)
-    }
-
-    /// Removes a schedule; runs that were started go on.
-    ///
-    /// # Errors
-    /// As [`Self::pause_schedule`].
-    #[cfg(feature = "schedule")]
-    pub async fn unschedule(&self, schedule: &ScheduleId) -> Result<(), WorkflowError> {
-        self.known(schedule, Calendar::remove(&self.parts, schedule).await?)
-    }
-
-    /// A schedule as it stands.
-    ///
-    /// # Errors
-    /// As [`Self::pause_schedule`].
-    #[cfg(feature = "schedule")]
-    pub async fn view_schedule(&self, schedule: &ScheduleId) -> Result<ScheduleView, WorkflowError> {
-        let view = Calendar::view(&*self.parts.store, schedule).await?;
-        view.ok_or_else(|| WorkflowError::UnknownSchedule { name: schedule.to_string() })
-    }
-
-    #[cfg(feature = "schedule")]
-    #[expect(clippy::unused_self, reason = "a step of the methods above")]
-    fn known(&self, schedule: &ScheduleId, known: bool) -> Result<(), WorkflowError> {
-        if known { Ok(()) } else { Err(WorkflowError::UnknownSchedule { name: schedule.to_string() }) }
-    }
-
     /// What this engine and its workers have done.
     #[must_use]
     pub fn metrics(&self) -> WorkflowMetrics {
         self.parts.counters.read()
-    }
-
-    /// The definition that a run follows.
-    ///
-    /// # Errors
-    /// [`WorkflowError::UnknownRun`], or a store that cannot be read.
-    pub async fn definition(&self, run: &RunId) -> Result<Workflow, WorkflowError> {
-        Ok(self.load(run).await?.workflow().clone())
     }
 
     async fn load(&self, run: &RunId) -> Result<Run, WorkflowError> {

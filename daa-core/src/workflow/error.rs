@@ -5,7 +5,7 @@ use super::run::Refused;
 use crate::action::GateError;
 use crate::artifact::ArtifactError;
 use crate::digest::Digest;
-use crate::event::{AppendError, DecodeError, ReadError};
+use crate::event::{AppendError, DecodeError, ReadError, Version};
 use crate::fault::{Fault, Reaction, Retry};
 use crate::id::{IdError, RunId, WorkerName, WorkflowName};
 
@@ -89,11 +89,27 @@ pub enum WorkflowError {
     /// The engine was given no store of artefacts to archive into.
     #[error("no store of artefacts is configured to archive into")]
     NoArchive,
-    /// Only what has ended can be archived.
+    /// Only what has ended can be archived, together with all that it may have to be undone with.
     #[error("run {run} has not ended")]
     Open {
+        /// The run that has not: the one itself, or one that waited for it.
+        run: RunId,
+    },
+    /// An event in the stream of the run is not JSON. Nothing was archived.
+    #[error("event {version} of run {run} is not JSON and cannot be archived")]
+    NotArchivable {
         /// The run.
         run: RunId,
+        /// The place of the event in its stream.
+        version: Version,
+    },
+    /// The artefact does not hold the history that is to be erased. It was not erased.
+    #[error("artefact {artifact} does not give back the history of run {run}, which was not erased")]
+    ArchiveDiffers {
+        /// The run.
+        run: RunId,
+        /// The artefact.
+        artifact: Digest,
     },
     /// The store of artefacts failed.
     #[error("the artefact store failed")]
@@ -151,7 +167,9 @@ impl Reaction for WorkflowError {
             Self::UnknownDefinition { .. } | Self::Damaged { .. } | Self::Contended { .. } => {
                 Fault::Environment
             }
-            Self::Archived { .. } => Fault::Environment,
+            Self::Archived { .. } | Self::NotArchivable { .. } | Self::ArchiveDiffers { .. } => {
+                Fault::Environment
+            }
             Self::Artifact(error) => error.fault(),
             Self::Refused(error) => error.fault(),
             Self::Gate(error) => error.fault(),
@@ -168,6 +186,7 @@ impl Reaction for WorkflowError {
                 Retry::Never
             }
             Self::UnknownDefinition { .. } | Self::Damaged { .. } | Self::Archived { .. } => Retry::Never,
+            Self::NotArchivable { .. } | Self::ArchiveDiffers { .. } => Retry::Never,
             Self::Name { .. } | Self::UnknownSchedule { .. } | Self::Open { .. } | Self::NoArchive => {
                 Retry::Never
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::archive::HistoryEntry;
 use super::definition::dependencies;
-use super::run::{ChildResult, RunEvent, RunOutcome, RunView, StepStatus, Undone, Wait};
+use super::run::{ChildResult, RunEvent, RunOutcome, RunView, StepStatus, Task, Undone, Wait};
 use super::{Condition, StepMark, Workflow};
 use crate::clock::Timestamp;
 use crate::failure_text::shortened;
@@ -100,7 +100,7 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
             let cost = cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
             format!("{task}: done{before}, yields {output}{cost}")
         }
-        RunEvent::Failed { task, error, again, effect } => {
+        RunEvent::Failed { task, error, again, effect, .. } => {
             let next =
                 again.map_or_else(|| "not tried again".to_owned(), |at| format!("again at {}", moment(at)));
             let effect = if *effect { ", though it took effect" } else { "" };
@@ -108,6 +108,11 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
         }
         RunEvent::Unknown { task, error, again } => {
             format!("{task}: {error}; its executor is asked again at {}", moment(*again))
+        }
+        RunEvent::Reconciled { task, effect, undo } => {
+            let undo = if *undo { "its undo" } else { "it" };
+            let came = if *effect { "it took effect" } else { "nothing" };
+            format!("{task}: its executor was asked what became of {undo}: {came}")
         }
         RunEvent::Skipped { step } => {
             let when = workflow.step(step).and_then(|step| step.when.as_ref()).map(condition);
@@ -123,12 +128,17 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
             let comment = if approval.comment.is_empty() { "" } else { ": " };
             format!("{task}: {what} by {}{comment}{}", approval.by, approval.comment)
         }
-        RunEvent::AskedAgain { task } => format!("{task}: asked again, because the rules have changed"),
+        RunEvent::AskedAgain { task } => {
+            format!("{task}: asked again, because the rules have changed, or what it is about")
+        }
         RunEvent::ChildEnded { task, result } => match result {
             ChildResult::Completed(output) => format!("{task}: the other run completed with {output}"),
             ChildResult::Failed(error) => format!("{task}: the other run failed: {error}"),
+            ChildResult::PartlyUndone { cause, left } => {
+                format!("{task}: the other run failed, {} not undone: {cause}", tasks(left))
+            }
         },
-        RunEvent::RollBackRequested { by, reason } => format!("{by} wants it undone after all: {reason}"),
+        RunEvent::RollBackRequested { by, reason, .. } => format!("{by} wants it undone after all: {reason}"),
         RunEvent::ChildUndone { task, left } if left.is_empty() => format!("{task}: the other run undid it"),
         RunEvent::ChildUndone { task, left } => {
             format!("{task}: the other run could not undo {} of its steps", left.len())
@@ -153,8 +163,7 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
             format!("ended, everything undone, because {cause}")
         }
         RunEvent::Ended(RunOutcome::RolledBack { cause, left }) => {
-            let left: Vec<_> = left.iter().map(ToString::to_string).collect();
-            format!("ended, {} not undone, because {cause}", left.join(", "))
+            format!("ended, {} not undone, because {cause}", tasks(left))
         }
         RunEvent::Migrated { definition } => format!("goes on under definition {}", definition.short()),
         RunEvent::Snapshot(_) => return None,
@@ -162,6 +171,11 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
             format!("{events} events moved to artefact {}", artifact.short())
         }
     })
+}
+
+fn tasks(tasks: &[Task]) -> String {
+    let tasks: Vec<_> = tasks.iter().map(ToString::to_string).collect();
+    tasks.join(", ")
 }
 
 fn condition(condition: &Condition) -> String {

@@ -13,7 +13,7 @@ use super::load;
 use super::parts::Parts;
 use super::run::{Request, Run, StepError, Task, TaskResult, UndoResult};
 use crate::action::{
-    Action, ActionError, ActionState, Attempt, Beats, CallError, Context, Effect, Ending, Endorsement,
+    Action, ActionError, ActionState, Aim, Attempt, Beats, CallError, Effect, Ending, Escalation,
     ExecuteError, Executor, GateError, Link, Pursued, Pursuit, Refusal,
 };
 use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite, Version};
@@ -33,6 +33,8 @@ pub(super) struct Landed {
     pub(super) result: Verdict,
     /// What the executor reported last, where that is worth keeping.
     pub(super) progress: Option<Value>,
+    /// What the executor said, each time it was asked what became of an attempt: whether there was an effect.
+    pub(super) found: Vec<bool>,
     /// Keeps others away from the action until its end is durable.
     pub(super) guard: Option<crate::action::FlightGuard>,
 }
@@ -52,10 +54,8 @@ pub(super) enum Verdict {
 pub(super) enum How {
     /// Its attempt is durable.
     Attempt(Attempt),
-    /// Wherever its action stands, it is brought to an end.
-    Pursue { action: Action, context: Context, endorsement: Option<Endorsement> },
-    /// The same, but nothing is attempted any more.
-    Settle { action: Action, context: Context },
+    /// Wherever its action stands, it is brought to an end. `unasked`: why it cannot be asked for now, where it never was.
+    Pursue { aim: Aim, unasked: Option<StepError> },
 }
 
 /// A task on its way.
@@ -76,37 +76,36 @@ pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, 
     let link = Link::new(run.progress(&task).cloned(), trace);
     let beats = link.beats.clone();
     let now = parts.clock.now();
-    let (limit, silence, pursuit) = (run.time_limit(&task, now), run.heartbeat(&task), run.pursuit());
+    let (limit, silence) = (run.time_limit(&task, now), run.heartbeat(&task));
+    let patience = run.patience(&task);
+    // Past its deadline nothing is attempted any more.
+    let late = limit.is_some_and(|limit| limit.is_zero());
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
     let future = async move {
-        let action = match &how {
-            How::Pursue { action, .. } | How::Settle { action, .. } => Some(action.clone()),
-            How::Attempt(attempt) => Some(attempt.action().clone()),
+        let (aim, unasked) = match &how {
+            How::Pursue { aim, unasked } => (aim.clone(), unasked.clone()),
+            How::Attempt(attempt) => (attempt.aim(), None),
         };
-        let settle = matches!(how, How::Settle { .. });
         let pursued = match how {
             How::Attempt(attempt) => {
                 let leased = leased.clone();
-                async move { Ok(attempt.perform(&leased, link).await) }.boxed()
+                Some(async move { Ok(attempt.perform(&leased, link).await) }.boxed())
             }
-            How::Pursue { action, context, endorsement } => {
+            How::Pursue { aim, .. } if late || aim.pursuit == Pursuit::Settle => None,
+            How::Pursue { aim, .. } => {
                 let (parts, leased) = (parts.clone(), leased.clone());
-                async move {
-                    let endorsement = endorsement.as_ref();
-                    parts.gate.pursue(&action, &context, endorsement, &leased, pursuit, link).await
-                }
-                .boxed()
-            }
-            How::Settle { action, context } => {
-                let parts = parts.clone();
-                let settle = Pursuit::Settle;
-                async move { parts.gate.pursue(&action, &context, None, &parts.executors, settle, link).await }
-                    .boxed()
+                Some(async move { parts.gate.pursue(&aim, &leased, link).await }.boxed())
             }
         };
-        let landed = match timed(&parts, pursued, limit, silence, &listen).await {
-            Ok(pursued) => landed(own, pursued, action.as_ref(), !settle),
-            Err(late) => find_out(&parts, own, action, late).await,
+        let again = pursued.is_some();
+        let pursued = match pursued {
+            Some(pursued) => timed(&parts, pursued, limit, silence, &listen).await,
+            None => Ok(settle(&parts, &aim, patience).await),
+        };
+        let landed = match pursued {
+            Ok(Err(GateError::Unknown { .. })) if let Some(error) = unasked => no(own, error),
+            Ok(pursued) => landed(own, pursued, again),
+            Err(late) => find_out(&parts, own, &aim, late, patience).await,
         };
         if leased.has_lapsed() {
             return bare(landed.task, Verdict::Fenced);
@@ -123,6 +122,7 @@ pub(super) fn launch_undo(parts: &Arc<Parts>, leased: Leased, run: &Run, task: T
     let beats = link.beats.clone();
     let (context, pursuit) = (run.undo_context(&task), run.pursuit());
     let limit = run.definition_of(&task).and_then(|step| step.try_timeout);
+    let patience = run.patience(&task);
     let ids = (run.action_id(&task), run.undo_id(&task));
     let (parts, own, listen) = (parts.clone(), task.clone(), beats.clone());
     let (said, child) = (run.undo_action(&task), run.child_to_undo(&task));
@@ -136,6 +136,13 @@ pub(super) fn launch_undo(parts: &Arc<Parts>, leased: Leased, run: &Run, task: T
                 Err(error) => Landed { result: Verdict::Lost(error), ..undo(UndoResult::Impossible) },
             };
         }
+        let undo_id = match &ids.1 {
+            Ok(id) => id.clone(),
+            Err(error) => {
+                let error = StepError::OutOfBounds(error_text(error));
+                return undo(UndoResult::Failed { error, retryable: false });
+            }
+        };
         let action = match said {
             Some(action) => action.map(Some),
             None => match compensation(&parts, ids).await {
@@ -146,17 +153,20 @@ pub(super) fn launch_undo(parts: &Arc<Parts>, leased: Leased, run: &Run, task: T
                 }
             },
         };
-        let action = match action {
-            Ok(Some(action)) => action,
-            Ok(None) => return undo(UndoResult::Impossible),
-            Err(error) => return undo(UndoResult::Failed { error, retryable: false }),
+        // Where there is none now, it may have been asked for before.
+        let (action, unasked) = match action {
+            Ok(Some(action)) => (Some(action), UndoResult::Impossible),
+            Ok(None) => (None, UndoResult::Impossible),
+            Err(error) => (None, UndoResult::Failed { error, retryable: false }),
         };
-        let pursued = parts.gate.pursue(&action, &context, None, &leased, pursuit, link).boxed();
+        let aim = Aim { id: undo_id, action, context, endorsement: None, pursuit };
+        let pursued = parts.gate.pursue(&aim, &leased, link).boxed();
         match timed(&parts, pursued, limit, None, &listen).await {
             _ if leased.has_lapsed() => Landed { result: Verdict::Fenced, ..undo(UndoResult::Impossible) },
-            Ok(Ok(pursued)) => undone(landed(own, Ok(pursued), None, true)),
+            Ok(Ok(pursued)) => undone(landed(own, Ok(pursued), true)),
+            Ok(Err(GateError::Unknown { .. })) => undo(unasked),
             Ok(Err(error)) => Landed { result: undo_error(error), ..undo(UndoResult::Impossible) },
-            Err(late) => undone(find_out(&parts, own, Some(action), late).await),
+            Err(late) => undone(find_out(&parts, own, &aim, late, patience).await),
         }
     };
     Flight { task, beats, future: tracing::Instrument::instrument(future, span).boxed() }
@@ -257,32 +267,36 @@ async fn timed<T>(
     }
 }
 
-/// Finds out what became of an action whose executor took too long. That may take as long again.
-async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late) -> Landed {
-    let (limit, text) = match late {
-        Late::Limit(limit) => (limit, format!("took longer than {limit:?}")),
-        Late::Silence(limit) => (limit, format!("gave no sign of life for {limit:?}")),
+/// Finds out what became of an action, within `patience`; nothing is attempted.
+async fn settle(parts: &Parts, aim: &Aim, patience: Duration) -> Result<Pursued, GateError> {
+    let aim = Aim { pursuit: Pursuit::Settle, ..aim.clone() };
+    let settled = parts.gate.pursue(&aim, &parts.executors, Link::default()).boxed();
+    match select(settled, parts.clock.sleep(patience)).await {
+        Either::Left((settled, _)) => settled,
+        Either::Right(_) => Err(GateError::Unresolved { id: aim.id.clone() }),
+    }
+}
+
+/// Finds out what became of an action whose executor took too long.
+async fn find_out(parts: &Parts, task: Task, aim: &Aim, late: Late, patience: Duration) -> Landed {
+    let text = match late {
+        Late::Limit(limit) => format!("took longer than {limit:?}"),
+        Late::Silence(limit) => format!("gave no sign of life for {limit:?}"),
     };
     let unknown = |task| bare(task, Verdict::Task(TaskResult::Unknown(text.clone())));
-    let Some(action) = action else { return unknown(task) };
     let failed = || {
         let error = StepError::Executor(text.clone());
         Verdict::Task(TaskResult::Failed { error, retryable: true, after: None })
     };
-    let (context, link, settle) = (Context::new(), Link::default(), Pursuit::Settle);
-    let settled = parts.gate.pursue(&action, &context, None, &parts.executors, settle, link).boxed();
-    let settled = match select(settled, parts.clock.sleep(limit)).await {
-        Either::Left((settled, _)) => settled,
-        Either::Right(_) => return unknown(task),
-    };
-    match settled {
-        Ok(Pursued::Ended { ending, result: Err(_), flight }) => {
-            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, failed()) }
+    match settle(parts, aim, patience).await {
+        // Not what took effect with an output that cannot be kept.
+        Ok(Pursued::Ended { ending, result: Err(CallError::Execute(_)), found, flight }) => {
+            Landed { ending: Some(ending), found, guard: Some(flight), ..bare(task, failed()) }
         }
         // It had not come to the attempt.
         Ok(Pursued::FailedBefore(_)) | Err(GateError::Unknown { .. }) => bare(task, failed()),
         settled => {
-            let landed = landed(task, settled, Some(&action), false);
+            let landed = landed(task, settled, false);
             match landed.result {
                 Verdict::Task(TaskResult::Unknown(_)) => unknown(landed.task),
                 _ => landed,
@@ -292,30 +306,31 @@ async fn find_out(parts: &Parts, task: Task, action: Option<Action>, late: Late)
 }
 
 const fn bare(task: Task, result: Verdict) -> Landed {
-    Landed { task, ending: None, result, progress: None, guard: None }
+    Landed { task, ending: None, result, progress: None, found: Vec::new(), guard: None }
 }
 
-fn landed(task: Task, pursued: Result<Pursued, GateError>, action: Option<&Action>, again: bool) -> Landed {
+fn no(task: Task, error: StepError) -> Landed {
+    bare(task, Verdict::Task(TaskResult::Failed { error, retryable: false, after: None }))
+}
+
+fn landed(task: Task, pursued: Result<Pursued, GateError>, again: bool) -> Landed {
     match pursued {
-        Ok(Pursued::Ended { ending, result, flight }) => {
+        Ok(Pursued::Ended { ending, result, found, flight }) => {
             let result = match result {
                 Ok(outcome) => TaskResult::Succeeded(outcome),
                 Err(CallError::Output(error)) => {
-                    TaskResult::Spoilt(StepError::OutOfBounds(error_text(&error)))
+                    TaskResult::Spoilt(StepError::OutputOutOfBounds(error_text(&error)))
                 }
                 Err(CallError::Execute(error)) if error.effect() == Effect::Unknown => {
                     TaskResult::Unknown(error_text(&error))
                 }
                 Err(CallError::Execute(error) | CallError::NoEffect(error)) => failed(&error, again),
             };
-            Landed { ending: Some(ending), guard: Some(flight), ..bare(task, Verdict::Task(result)) }
+            Landed { ending: Some(ending), found, guard: Some(flight), ..bare(task, Verdict::Task(result)) }
         }
         Ok(Pursued::Before(outcome)) => bare(task, Verdict::Task(TaskResult::Replayed(outcome))),
-        Ok(Pursued::FailedBefore(error)) => {
-            let error = StepError::Executor(error);
-            bare(task, Verdict::Task(TaskResult::Failed { error, retryable: false, after: None }))
-        }
-        Err(error) => bare(task, task_error(error, action)),
+        Ok(Pursued::FailedBefore(error)) => no(task, StepError::Executor(error)),
+        Err(error) => bare(task, task_error(error)),
     }
 }
 
@@ -329,16 +344,17 @@ fn failed(error: &ExecuteError, again: bool) -> TaskResult {
     TaskResult::Failed { error: StepError::Executor(error_text(error)), retryable, after }
 }
 
-fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
+fn task_error(error: GateError) -> Verdict {
     let no = |error, retryable| Verdict::Task(TaskResult::Failed { error, retryable, after: None });
     match error {
         GateError::Denied { reason, rules } => no(StepError::Denied { reason, rules }, false),
-        GateError::Escalated { reason, rules, ruleset } => match action {
-            Some(action) => Verdict::Task(TaskResult::Asked { subject: action.digest(), ruleset, reason }),
-            None => no(StepError::Denied { reason, rules }, false),
-        },
+        GateError::Escalated(asked) => {
+            let Escalation { reason, subject, ruleset, .. } = *asked;
+            Verdict::Task(TaskResult::Asked { subject, ruleset, reason })
+        }
         GateError::Refused(refusal) => refused(refusal),
         GateError::Invalid(error) => no(StepError::OutOfBounds(error_text(&error)), false),
+        GateError::IdUsed { id } => no(StepError::IdUsed { id }, false),
         error @ GateError::Expired { .. } => no(StepError::Executor(error_text(&error)), false),
         // Nothing was ever attempted.
         GateError::Unknown { .. } => no(StepError::Executor("it was never begun".to_owned()), false),
@@ -353,8 +369,8 @@ fn task_error(error: GateError, action: Option<&Action>) -> Verdict {
 }
 
 /// What it means for a task that the rules did not let its action through.
-pub(super) fn withheld(task: &Task, error: GateError, action: &Action) -> Landed {
-    bare(task.clone(), task_error(error, Some(action)))
+pub(super) fn withheld(task: &Task, error: GateError) -> Landed {
+    bare(task.clone(), task_error(error))
 }
 
 /// A budget may have room again in its next period.
@@ -373,9 +389,7 @@ fn undone(landed: Landed) -> Landed {
         Verdict::Task(TaskResult::Failed { error, retryable, .. }) => {
             Verdict::Undo(UndoResult::Failed { error, retryable })
         }
-        Verdict::Task(TaskResult::Unknown(error)) => {
-            Verdict::Undo(UndoResult::Failed { error: StepError::Uncertain(error), retryable: true })
-        }
+        Verdict::Task(TaskResult::Unknown(error)) => Verdict::Undo(UndoResult::Unknown(error)),
         other => other,
     };
     Landed { result, ..landed }
@@ -383,13 +397,15 @@ fn undone(landed: Landed) -> Landed {
 
 /// What rules and budgets do not let through now, they may let through later; and an undo has to succeed one day.
 fn undo_error(error: GateError) -> Verdict {
-    match task_error(error, None) {
+    match task_error(error) {
         Verdict::Task(TaskResult::Failed { error, .. }) => {
-            Verdict::Undo(UndoResult::Failed { error, retryable: true })
+            let retryable = !matches!(error, StepError::IdUsed { .. });
+            Verdict::Undo(UndoResult::Failed { error, retryable })
         }
-        Verdict::Task(TaskResult::Unknown(error)) => {
-            Verdict::Undo(UndoResult::Failed { error: StepError::Uncertain(error), retryable: true })
+        Verdict::Task(TaskResult::Asked { reason, .. }) => {
+            Verdict::Undo(UndoResult::Failed { error: StepError::Escalated { reason }, retryable: true })
         }
+        Verdict::Task(TaskResult::Unknown(error)) => Verdict::Undo(UndoResult::Unknown(error)),
         Verdict::Task(_) => Verdict::Undo(UndoResult::Done),
         other => other,
     }

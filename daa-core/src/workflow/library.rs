@@ -83,10 +83,9 @@ impl Library {
         }
         let events = store.read_stream(&stream_of(digest), Version::EMPTY, PageSize::new(1)).await?;
         let event = events.first().ok_or(WorkflowError::UnknownDefinition { digest })?;
-        let compiled = read(event)?.ok_or(WorkflowError::UnknownDefinition { digest })?;
-        if compiled.digest != digest {
-            return Err(WorkflowError::UnknownDefinition { digest });
-        }
+        // It was checked when it was registered, and runs go on by it, whatever is checked since.
+        let compiled = workflow(event)?.map(Compiled::link).filter(|compiled| compiled.digest == digest);
+        let compiled = compiled.ok_or(WorkflowError::UnknownDefinition { digest })?;
         self.known().by_digest.entry(digest).or_insert_with(|| compiled.clone());
         Ok(compiled)
     }
@@ -94,10 +93,14 @@ impl Library {
 
 /// Reads a definition from its event; `None` when it is another event, or does not pass the checks of this version.
 pub(super) fn read(event: &RecordedEvent) -> Result<Option<Arc<Compiled>>, WorkflowError> {
+    Ok(workflow(event)?.and_then(|workflow| workflow.compile().ok()))
+}
+
+fn workflow(event: &RecordedEvent) -> Result<Option<Workflow>, WorkflowError> {
     if event.kind.as_str() != REGISTERED {
         return Ok(None);
     }
-    Ok(event.json::<Workflow>()?.compile().ok())
+    Ok(Some(event.json()?))
 }
 
 #[expect(clippy::expect_used, reason = "a constant of the id alphabet")]

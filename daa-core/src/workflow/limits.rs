@@ -1,61 +1,69 @@
 //! Limits that hold for all workers of a store: who holds a place is a stream of events.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod places;
+#[cfg(test)]
+mod tests;
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::definition::Limit;
+use super::definition::{Limit, Rate};
 use super::error::WorkflowError;
 use super::run::Room;
 use crate::clock::Timestamp;
 use crate::event::{
-    DecodeError, EventStore, ExpectedVersion, NewEvent, PageSize, RecordedEvent, StreamWrite, Version,
+    AppendError, Batch, BatchLimits, DecodeError, EventStore, ExpectedVersion, NewEvent, PageSize,
+    RecordedEvent, StreamWrite, Version,
 };
 use crate::id::{EventKind, IdError, LimitKey, StreamId};
+
+pub(super) use places::LimitEvent;
+use places::Places;
 
 /// What stands before the key in the name of its stream.
 pub(super) const PREFIX: &str = "workflow-limit/";
 const KIND: &str = "workflow_limit.changed.v1";
-/// The longest history of a rate that is kept for a key.
-const MAX_RATE: usize = 100_000;
-
-/// What happens to a place under a limit. The holder is a run, or one of its tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum LimitEvent {
-    Acquired(String),
-    Released(String),
-}
+/// How many keys are kept; those that were not used for longest are read again when they are.
+const MAX_KEYS: usize = 4_096;
 
 /// Who holds a place under which limit, as far as it was read.
 #[derive(Debug, Default)]
 pub(super) struct LimitBook {
-    keys: Mutex<HashMap<LimitKey, Key>>,
+    keys: Mutex<Keys>,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    by_key: HashMap<LimitKey, Key>,
+    /// How often a key was used.
+    uses: u64,
+    /// How often a place was given back, under any key.
+    freed: u64,
 }
 
 #[derive(Debug, Default)]
 struct Key {
     /// What is durable, as far as it was read.
     read: Places,
-    /// Places that were taken here, by appends that are not durable yet, and when.
-    pending: Vec<(String, Timestamp)>,
+    /// Places that were taken here, by appends that are not durable yet.
+    pending: Vec<Pending>,
     /// Whether it has to be read before a place is taken.
     stale: bool,
     /// How often something new was read: a place that is pending rests on one reading.
     reads: u64,
     /// How often something happened to it: what was read while it did is not up to date.
     changes: u64,
-    /// How often a place was given back.
+    /// What [`Keys::freed`] was when a place was given back last.
     freed: u64,
+    /// What [`Keys::uses`] was when it was used last.
+    used: u64,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Places {
-    version: Version,
-    holders: HashSet<String>,
-    /// When places were taken, the oldest first.
-    taken: VecDeque<Timestamp>,
+#[derive(Debug)]
+struct Pending {
+    holder: String,
+    at: Timestamp,
+    rate: Option<Rate>,
 }
 
 /// A place that was taken in the book, and is not durable yet.
@@ -67,20 +75,36 @@ pub(super) struct Taken {
     reads: u64,
 }
 
-impl Places {
-    fn apply(&mut self, event: LimitEvent, at: Timestamp) {
-        match event {
-            LimitEvent::Acquired(holder) => {
-                if self.holders.insert(holder) {
-                    self.taken.push_back(at);
-                    if self.taken.len() > MAX_RATE {
-                        self.taken.pop_front();
-                    }
-                }
-            }
-            LimitEvent::Released(holder) => drop(self.holders.remove(&holder)),
-        }
+/// Places that were taken for an append. Dropped, they are given back, unless they were kept.
+#[derive(Debug)]
+pub(super) struct Takes {
+    book: Arc<LimitBook>,
+    pub(super) taken: Vec<Taken>,
+}
+
+impl Takes {
+    pub(super) const fn new(book: Arc<LimitBook>) -> Self {
+        Self { book, taken: Vec::new() }
     }
+
+    /// They are durable.
+    pub(super) fn keep(mut self) {
+        self.taken.clear();
+    }
+}
+
+impl Drop for Takes {
+    fn drop(&mut self) {
+        self.taken.iter().for_each(|taken| self.book.withdraw(taken));
+    }
+}
+
+/// What happens to the places of a key in an append.
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub(super) key: LimitKey,
+    pub(super) write: StreamWrite,
+    events: Vec<LimitEvent>,
 }
 
 impl Key {
@@ -90,34 +114,76 @@ impl Key {
     }
 
     fn is_held_by(&self, holder: &str) -> bool {
-        self.read.holders.contains(holder) || self.pending.iter().any(|(pending, _)| pending == holder)
+        self.read.is_held_by(holder) || self.pending.iter().any(|pending| pending.holder == holder)
     }
 
-    /// Whether there is a place, and if not, when there may be one.
-    fn room(&mut self, limit: &Limit, now: Timestamp) -> Room {
-        let held = self.read.holders.len() + self.pending.len();
-        if limit.at_once.is_some_and(|most| held >= most.get() as usize) {
-            return Room::Full { until: None };
+    /// When the places were taken that are pending, but for those that were read already.
+    fn unread(&self) -> Vec<Timestamp> {
+        let unread = self.pending.iter().filter(|pending| !self.read.is_held_by(&pending.holder));
+        unread.map(|pending| pending.at).collect()
+    }
+
+    /// The write that makes changes durable. A place is taken only if nobody else wrote to the key meanwhile.
+    fn stage(
+        &self,
+        key: LimitKey,
+        mut events: Vec<LimitEvent>,
+        now: Timestamp,
+    ) -> Result<Staged, WorkflowError> {
+        for event in &mut events {
+            if let LimitEvent::Acquired(holder) = event
+                && let Some(Pending { rate: Some(rate), .. }) =
+                    self.pending.iter().find(|pending| pending.holder == *holder)
+            {
+                *event = LimitEvent::Rated { holder: std::mem::take(holder), rate: *rate };
+            }
         }
-        let Some(rate) = limit.rate else { return Room::Granted };
-        while self.read.taken.front().is_some_and(|&at| at + rate.per <= now) {
-            self.read.taken.pop_front();
+        let takes = events.iter().any(|event| event.taker().is_some());
+        let expected = if takes { ExpectedVersion::Exact(self.read.version) } else { ExpectedVersion::Any };
+        let new: Result<Vec<_>, DecodeError> =
+            events.iter().map(|event| NewEvent::json(kind(), now, event)).collect();
+        let stream = LimitBook::stream(&key).map_err(|_| WorkflowError::Contended { tries: 0 })?;
+        Ok(Staged { key, write: StreamWrite::new(stream, expected, new?), events })
+    }
+}
+
+impl Keys {
+    fn used(&mut self, key: &LimitKey) -> Option<&mut Key> {
+        self.uses += 1;
+        let state = self.by_key.get_mut(key)?;
+        state.used = self.uses;
+        Some(state)
+    }
+
+    /// The key, to be read if it is not known yet.
+    fn entry(&mut self, key: &LimitKey) -> &mut Key {
+        if self.by_key.len() >= MAX_KEYS && !self.by_key.contains_key(key) {
+            self.make_room();
         }
-        if self.read.taken.len() + self.pending.len() < rate.count.get() as usize {
-            return Room::Granted;
-        }
-        let oldest = self.read.taken.front().or(self.pending.first().map(|(_, at)| at));
-        Room::Full { until: oldest.map(|&at| at + rate.per) }
+        self.uses += 1;
+        // Whoever found no room before it was known looks again.
+        let new = || Key { stale: true, freed: self.freed, ..Key::default() };
+        let state = self.by_key.entry(key.clone()).or_insert_with(new);
+        state.used = self.uses;
+        state
+    }
+
+    /// Drops the half of the keys that was not used for longest.
+    fn make_room(&mut self) {
+        let mut uses: Vec<u64> = self.by_key.values().map(|state| state.used).collect();
+        let half = uses.len() / 2;
+        let (_, &mut median, _) = uses.select_nth_unstable(half);
+        self.by_key.retain(|_, state| state.used >= median || !state.pending.is_empty());
     }
 }
 
 impl LimitBook {
-    fn keys(&self) -> MutexGuard<'_, HashMap<LimitKey, Key>> {
+    fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The stream of a key.
-    pub(super) fn stream(key: &LimitKey) -> Result<StreamId, IdError> {
+    fn stream(key: &LimitKey) -> Result<StreamId, IdError> {
         StreamId::new(format!("{PREFIX}{key}"))
     }
 
@@ -131,68 +197,68 @@ impl LimitBook {
         taken: &mut Vec<Taken>,
     ) -> Option<Room> {
         let mut keys = self.keys();
-        let state = keys.get_mut(key).filter(|state| !state.stale)?;
+        let state = keys.used(key).filter(|state| !state.stale)?;
         if state.is_held_by(holder) {
             return Some(Room::Granted);
         }
-        let room = state.room(limit, now);
+        limit.rate.into_iter().for_each(|rate| state.read.remember(rate));
+        let room = state.read.room(limit, &state.unread(), now);
         if room == Room::Granted {
-            state.pending.push((holder.to_owned(), now));
-            taken.push(Taken { key: key.clone(), holder: holder.to_owned(), reads: state.reads });
+            let holder = holder.to_owned();
+            state.pending.push(Pending { holder: holder.clone(), at: now, rate: limit.rate });
+            taken.push(Taken { key: key.clone(), holder, reads: state.reads });
         }
         Some(room)
     }
 
-    /// Whether there is still room for what was taken. A key that something new was read of may have been filled by
-    /// others; it has to be asked again.
-    pub(super) fn stands(&self, taken: &[Taken]) -> bool {
-        let keys = self.keys();
-        taken.iter().all(|taken| keys.get(&taken.key).is_some_and(|state| state.reads == taken.reads))
-    }
-
     /// Whether something happened to a key since it was read.
     pub(super) fn is_stale(&self, key: &LimitKey) -> bool {
-        self.keys().get(key).is_none_or(|state| state.stale)
+        self.keys().by_key.get(key).is_none_or(|state| state.stale)
     }
 
-    /// How often a place under the key was given back, as far as the log was followed.
+    /// Grows with each place that is given back under the key, as far as the log was followed.
     pub(super) fn freed(&self, key: &LimitKey) -> u64 {
-        self.keys().get(key).map_or(0, |state| state.freed)
+        let keys = self.keys();
+        keys.by_key.get(key).map_or(keys.freed, |state| state.freed)
     }
 
     /// Gives a place back that was taken for an append that failed.
-    pub(super) fn withdraw(&self, taken: &Taken) {
-        if let Some(state) = self.keys().get_mut(&taken.key) {
-            state.pending.retain(|(holder, _)| *holder != taken.holder);
+    fn withdraw(&self, taken: &Taken) {
+        if let Some(state) = self.keys().by_key.get_mut(&taken.key) {
+            state.pending.retain(|pending| pending.holder != taken.holder);
             // An append that was not confirmed may be durable all the same.
             state.outdated();
         }
     }
 
-    /// The write that makes changes durable. A place is taken only if nobody else wrote to the key meanwhile.
-    pub(super) fn write(
+    /// The writes that make changes durable; `None` where there may be no room any more for what was taken. A key
+    /// that something new was read of may have been filled by others; it has to be asked again.
+    pub(super) fn stage(
         &self,
-        key: &LimitKey,
-        events: &[LimitEvent],
+        taken: &[Taken],
+        changes: impl IntoIterator<Item = (LimitKey, Vec<LimitEvent>)>,
         now: Timestamp,
-    ) -> Result<StreamWrite, WorkflowError> {
-        let takes = events.iter().any(|event| matches!(event, LimitEvent::Acquired(_)));
-        let version = self.keys().get(key).map_or(Version::EMPTY, |state| state.read.version);
-        let expected = if takes { ExpectedVersion::Exact(version) } else { ExpectedVersion::Any };
-        let new: Result<Vec<_>, DecodeError> =
-            events.iter().map(|event| NewEvent::json(kind(), now, event)).collect();
-        let stream = Self::stream(key).map_err(|_| WorkflowError::Contended { tries: 0 })?;
-        Ok(StreamWrite::new(stream, expected, new?))
+    ) -> Result<Option<Vec<Staged>>, WorkflowError> {
+        // Under one lock: the version that is written at is the one that the decision rests on.
+        let keys = self.keys();
+        let stands =
+            |taken: &Taken| keys.by_key.get(&taken.key).is_some_and(|state| state.reads == taken.reads);
+        if !taken.iter().all(stands) {
+            return Ok(None);
+        }
+        let unknown = Key::default();
+        let staged =
+            |(key, events): (LimitKey, _)| keys.by_key.get(&key).unwrap_or(&unknown).stage(key, events, now);
+        changes.into_iter().map(staged).collect::<Result<_, _>>().map(Some)
     }
 
     /// Takes note that a write is durable.
-    pub(super) fn confirm(&self, key: &LimitKey, write: &StreamWrite, events: &[LimitEvent], now: Timestamp) {
+    pub(super) fn confirm(&self, staged: &Staged, now: Timestamp) {
+        let Staged { key, write, events } = staged;
         let mut keys = self.keys();
-        let Some(state) = keys.get_mut(key) else { return };
-        let acquired = |holder: &String| {
-            events.iter().any(|event| matches!(event, LimitEvent::Acquired(other) if other == holder))
-        };
-        state.pending.retain(|(holder, _)| !acquired(holder));
+        let Some(state) = keys.by_key.get_mut(key) else { return };
+        let acquired = |holder: &str| events.iter().any(|event| event.taker() == Some(holder));
+        state.pending.retain(|pending| !acquired(&pending.holder));
         match write.expected {
             // It may have been read meanwhile.
             ExpectedVersion::Exact(before) if state.read.version <= before => {
@@ -211,21 +277,24 @@ impl LimitBook {
         let Ok(stream) = Self::stream(key) else { return Ok(()) };
         let (mut fresh, changes) = {
             let mut keys = self.keys();
-            let state = keys.entry(key.clone()).or_insert_with(|| Key { stale: true, ..Key::default() });
+            let state = keys.entry(key);
             (state.read.clone(), state.changes)
         };
         loop {
             let page = store.read_stream(&stream, fresh.version, PageSize::default()).await?;
             let Some(last) = page.last() else { break };
-            fresh.version = last.version;
             for event in &page {
                 if let Some(change) = read(event)? {
+                    if matches!(change, LimitEvent::Sum(_)) {
+                        fresh.summed_at(event.version);
+                    }
                     fresh.apply(change, event.at);
                 }
             }
+            fresh.version = last.version;
         }
         let mut keys = self.keys();
-        let Some(state) = keys.get_mut(key) else { return Ok(()) };
+        let Some(state) = keys.by_key.get_mut(key) else { return Ok(()) };
         if fresh.version > state.read.version {
             state.read = fresh;
             state.reads += 1;
@@ -234,14 +303,58 @@ impl LimitBook {
         Ok(())
     }
 
+    /// Sums the events of a key up, where there are many, and frees the place of those before the sum. Where that
+    /// fails, it is done another time.
+    pub(super) async fn compact(&self, store: &dyn EventStore, key: &LimitKey, now: Timestamp) {
+        let Some((version, sum)) = self.sum(key, now) else { return };
+        let Ok(event) = NewEvent::json(kind(), now, &LimitEvent::Sum(sum)) else { return };
+        let Ok(stream) = Self::stream(key) else { return };
+        if event.payload.len() > BatchLimits::PAYLOAD {
+            return;
+        }
+        let write = StreamWrite::new(stream.clone(), ExpectedVersion::Exact(version), vec![event]);
+        let summed = store.append(Batch::new().with(write)).await;
+        if let Some(state) = self.keys().by_key.get_mut(key) {
+            match &summed {
+                Ok(_) if state.read.version == version => {
+                    state.changes += 1;
+                    state.read.summed_at(version.next());
+                }
+                _ => state.outdated(),
+            }
+        }
+        let erased = match summed {
+            Ok(_) => store.erase(&stream, version).await,
+            // Somebody else takes places, and will sum up.
+            Err(AppendError::Conflict { .. }) => return,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = erased {
+            tracing::warn!(%key, error = &error as &dyn std::error::Error, "the events of a limit were not summed up");
+        }
+    }
+
+    fn sum(&self, key: &LimitKey, now: Timestamp) -> Option<(Version, places::Sum)> {
+        let mut keys = self.keys();
+        let state = keys.by_key.get_mut(key).filter(|state| !state.stale)?;
+        state.read.forget(now);
+        state.read.is_long().then(|| (state.read.version, state.read.sum()))
+    }
+
     /// Follows an event of the log; answers the key if a place was given back.
     pub(super) fn follow(&self, event: &RecordedEvent) -> Result<Option<LimitKey>, WorkflowError> {
         let Some(change) = read(event)? else { return Ok(None) };
         let Some(key) = event.stream.as_str().strip_prefix(PREFIX) else { return Ok(None) };
         let Ok(key) = LimitKey::new(key) else { return Ok(None) };
-        let freed = matches!(change, LimitEvent::Released(_));
-        if let Some(state) = self.keys().get_mut(&key) {
-            state.freed += u64::from(freed);
+        // Behind a sum there may have been places given back that were erased before they were followed.
+        let freed = matches!(change, LimitEvent::Released(_) | LimitEvent::Sum(_));
+        let mut keys = self.keys();
+        keys.freed += u64::from(freed);
+        let total = keys.freed;
+        if let Some(state) = keys.by_key.get_mut(&key) {
+            if freed {
+                state.freed = total;
+            }
             if state.read.version < event.version {
                 state.outdated();
             }
@@ -260,75 +373,4 @@ fn read(event: &RecordedEvent) -> Result<Option<LimitEvent>, WorkflowError> {
 #[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
 fn kind() -> EventKind {
     EventKind::new(KIND).expect("a constant kind is an id")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-    use crate::event::{Batch, MemoryEventStore};
-
-    const NOW: Timestamp = Timestamp::from_millis(1);
-
-    fn key() -> LimitKey {
-        LimitKey::new("key").unwrap()
-    }
-
-    fn take(book: &LimitBook, holder: &str, taken: &mut Vec<Taken>) -> Option<Room> {
-        book.acquire(&key(), &Limit::at_once("key", NonZeroU32::MIN), holder, NOW, taken)
-    }
-
-    fn acquired(holder: &str) -> [LimitEvent; 1] {
-        [LimitEvent::Acquired(holder.to_owned())]
-    }
-
-    async fn append(store: &MemoryEventStore, write: StreamWrite) {
-        store.append(Batch::new().with(write)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_place_rests_on_what_was_read_when_it_was_taken() {
-        let store = MemoryEventStore::new();
-        let (ours, theirs) = (LimitBook::default(), LimitBook::default());
-        for book in [&ours, &theirs] {
-            book.read(&store, &key()).await.unwrap();
-        }
-        let (mut mine, mut other) = (Vec::new(), Vec::new());
-        assert_eq!(take(&ours, "mine", &mut mine), Some(Room::Granted));
-        assert_eq!(take(&theirs, "other", &mut other), Some(Room::Granted));
-        append(&store, theirs.write(&key(), &acquired("other"), NOW).unwrap()).await;
-        // Somebody else in our process reads that: what was taken before must not be written as if it were new.
-        ours.read(&store, &key()).await.unwrap();
-        assert!(!ours.stands(&mine));
-        assert!(theirs.stands(&other));
-        mine.iter().for_each(|taken| ours.withdraw(taken));
-        ours.read(&store, &key()).await.unwrap();
-        assert_eq!(take(&ours, "mine", &mut mine), Some(Room::Full { until: None }));
-    }
-
-    #[tokio::test]
-    async fn a_write_of_ours_that_was_read_before_it_was_confirmed_counts_once() {
-        let store = MemoryEventStore::new();
-        let book = LimitBook::default();
-        book.read(&store, &key()).await.unwrap();
-        let mut taken = Vec::new();
-        take(&book, "a", &mut taken);
-        let write = book.write(&key(), &acquired("a"), NOW).unwrap();
-        append(&store, write.clone()).await;
-        book.read(&store, &key()).await.unwrap();
-        book.confirm(&key(), &write, &acquired("a"), NOW);
-        let released = [LimitEvent::Released("a".to_owned())];
-        let write = book.write(&key(), &released, NOW).unwrap();
-        append(&store, write).await;
-        // The log tells of it; were our own write counted twice, it would seem to be known.
-        let log = store.read_all(crate::event::Position::START, PageSize::default()).await.unwrap();
-        for event in &log {
-            book.follow(event).unwrap();
-        }
-        assert!(book.is_stale(&key()));
-        book.read(&store, &key()).await.unwrap();
-        assert_eq!(take(&book, "b", &mut taken), Some(Room::Granted));
-        assert_eq!(book.freed(&key()), 1);
-    }
 }

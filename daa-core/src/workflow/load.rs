@@ -1,10 +1,16 @@
 //! Reading a run from its stream.
 
+use std::sync::Arc;
+
 use super::archive::HistoryEntry;
+use super::definition::Compiled;
 use super::error::WorkflowError;
 use super::library::Library;
-use super::run::{Run, RunEvent, stream_of};
+use super::parts::Parts;
+use super::run::{Run, RunEvent, RunStarted, stream_of};
+use crate::agent::plan_of;
 use crate::clock::Timestamp;
+use crate::digest::Digest;
 use crate::event::{EventStore, PageSize, Version};
 use crate::id::{RunId, StreamId};
 
@@ -32,6 +38,20 @@ pub(super) async fn load(
             run = apply(store, library, id, run, RunEvent::read(event)?, version, at).await?;
         }
     }
+}
+
+/// Reads a run from the latest snapshot that this engine has come across.
+pub(super) async fn latest(parts: &Parts, id: &RunId) -> Result<Option<Run>, WorkflowError> {
+    let known = parts.snapshots.of(id);
+    let mut run = load(&*parts.store, &parts.library, id, known).await?;
+    if run.is_none() && known > Version::EMPTY {
+        run = load(&*parts.store, &parts.library, id, Version::EMPTY).await?;
+    }
+    let snapshot = run.as_ref().map_or(Version::EMPTY, Run::snapshot_version);
+    if snapshot != known {
+        parts.snapshots.note(id, snapshot);
+    }
+    Ok(run)
 }
 
 /// Reads what happened to a run since it was read last. Says whether there was anything.
@@ -83,11 +103,11 @@ async fn apply(
     let damaged = || WorkflowError::Damaged { run: id.clone() };
     Ok(match event {
         Some(RunEvent::Started(started)) => {
-            let definition = library.definition(store, started.definition).await?;
+            let definition = pinned_to(store, library, &started, started.definition).await?;
             Some(Run::new(*started, definition, at))
         }
         Some(RunEvent::Snapshot(snapshot)) => {
-            let definition = library.definition(store, snapshot.definition()).await?;
+            let definition = pinned_to(store, library, snapshot.started(), snapshot.definition()).await?;
             Some(Run::restore(*snapshot, definition, version))
         }
         // What stood there was moved to an archive, and the event that says where comes later.
@@ -97,6 +117,22 @@ async fn apply(
         }
         Some(_) => return Err(damaged()),
     })
+}
+
+/// The definition that a run is pinned to. That of an agent's plan is made again of the agent's journal.
+async fn pinned_to(
+    store: &dyn EventStore,
+    library: &Library,
+    started: &RunStarted,
+    digest: Digest,
+) -> Result<Arc<Compiled>, WorkflowError> {
+    match library.definition(store, digest).await {
+        Err(WorkflowError::UnknownDefinition { .. }) if started.attached => {
+            let plan = plan_of(store, &started.run).await?.map(Compiled::plan);
+            plan.filter(|plan| plan.digest == digest).ok_or(WorkflowError::UnknownDefinition { digest })
+        }
+        known => known,
+    }
 }
 
 async fn follow(
@@ -112,6 +148,10 @@ async fn follow(
             let definition = library.definition(store, definition).await?;
             run.rebase(definition);
             run.skip_to(version);
+        }
+        // What stands before it may be erased at any moment.
+        Some(RunEvent::Archived { artifact, .. }) => {
+            return Err(WorkflowError::Archived { run: run.id().clone(), artifact });
         }
         Some(event) => run.apply(event, at),
         None => run.skip_to(version),

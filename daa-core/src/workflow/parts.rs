@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::library::Library;
 use super::metrics::Counters;
+use super::snapshots::Snapshots;
 use crate::action::{Executors, Gate};
 use crate::artifact::Artifacts;
 use crate::clock::Clock;
@@ -20,4 +21,5 @@ pub(super) struct Parts {
     /// Where the histories of runs that have ended are moved.
     pub(super) artifacts: Option<Arc<dyn Artifacts>>,
     pub(super) counters: Arc<Counters>,
+    pub(super) snapshots: Snapshots,
 }

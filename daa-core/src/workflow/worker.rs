@@ -3,6 +3,7 @@
 mod index;
 mod lease;
 mod options;
+mod retention;
 mod serve;
 
 use std::collections::HashMap;
@@ -21,6 +22,34 @@ pub(super) use serve::Worker;
 pub(super) struct Endings {
     workers: AtomicUsize,
     waiting: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
+}
+
+/// Somebody who waits for a run to end; dropped, they no longer do.
+#[derive(Debug)]
+pub(super) struct Listening<'a> {
+    endings: &'a Endings,
+    run: &'a RunId,
+    told: oneshot::Receiver<()>,
+}
+
+impl Listening<'_> {
+    /// Waits until a worker of this process says that the run has ended; `false` when none is left.
+    pub(super) async fn told(mut self) -> bool {
+        (&mut self.told).await.is_ok()
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.told.close();
+        let mut waiting = self.endings.waiting();
+        if let Some(listeners) = waiting.get_mut(self.run) {
+            listeners.retain(|listener| !listener.is_closed());
+            if listeners.is_empty() {
+                waiting.remove(self.run);
+            }
+        }
+    }
 }
 
 /// A worker of this process follows the log as long as this lives.
@@ -52,13 +81,10 @@ impl Endings {
     }
 
     /// Is told when a worker of this process learns that the run has ended.
-    pub(super) fn listen(&self, run: &RunId) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        let mut waiting = self.waiting();
-        let listeners = waiting.entry(run.clone()).or_default();
-        listeners.retain(|listener| !listener.is_closed());
-        listeners.push(sender);
-        receiver
+    pub(super) fn listen<'a>(&'a self, run: &'a RunId) -> Listening<'a> {
+        let (sender, told) = oneshot::channel();
+        self.waiting().entry(run.clone()).or_default().push(sender);
+        Listening { endings: self, run, told }
     }
 
     fn tell(&self, run: &RunId) {
@@ -67,5 +93,26 @@ impl Endings {
             // Whoever dropped the other half no longer waits.
             let _ = listener.send(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_remembered_who_no_longer_waits() {
+        let (endings, run) = (Endings::default(), RunId::new("nobody").unwrap());
+        let (one, other) = (endings.listen(&run), endings.listen(&run));
+        drop(one);
+        assert_eq!(endings.waiting().len(), 1);
+        let mut told = Box::pin(other.told());
+        assert_eq!(told.as_mut().now_or_never(), None);
+        endings.tell(&run);
+        assert_eq!(told.as_mut().now_or_never(), Some(true));
+        drop(endings.listen(&run));
+        assert!(endings.waiting().is_empty());
     }
 }

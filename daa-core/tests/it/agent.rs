@@ -4,5 +4,6 @@ mod acting;
 mod crash;
 mod cycle;
 mod learning;
+mod outside;
 mod running;
 mod world;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daa_core::bus::{
-    BusError, EventBus, InProcessBus, Message, Overflow, PatternError, Receipt, SubscribeOptions, Subscriber,
-    TopicPattern, testing,
+    Backoff, BusError, EventBus, HeaderError, Headers, InProcessBus, InProcessOptions, Message, Overflow,
+    PatternError, Receipt, SubscribeOptions, Subscriber, TopicPattern,
 };
-use daa_core::clock::{ManualClock, SystemClock};
+use daa_core::clock::{Clock, ManualClock, SystemClock};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
@@ -43,13 +43,25 @@ async fn drain(subscriber: &mut dyn Subscriber) -> Vec<String> {
     seen
 }
 
-#[tokio::test]
-async fn passes_the_conformance_suite() {
-    testing::conformance(async || {
-        let bus: Arc<dyn EventBus> = Arc::new(InProcessBus::new(Arc::new(SystemClock::new())));
-        bus
-    })
-    .await;
+mod conformance {
+    use super::*;
+
+    fn fresh() -> ((), Arc<dyn EventBus>) {
+        ((), Arc::new(InProcessBus::new(Arc::new(SystemClock::new()))))
+    }
+
+    daa_core::event_bus_conformance!(fresh());
+}
+
+mod conformance_with_history {
+    use super::*;
+
+    fn fresh() -> ((), Arc<dyn EventBus>) {
+        let options = InProcessOptions::new().with_history(100).with_remembered_ids(0);
+        ((), Arc::new(InProcessBus::with_options(Arc::new(SystemClock::new()), options)))
+    }
+
+    daa_core::event_bus_conformance!(fresh());
 }
 
 #[tokio::test]
@@ -155,7 +167,7 @@ async fn a_publisher_stops_waiting_for_a_subscriber_that_leaves() {
 async fn a_refused_message_comes_again_after_its_delay() {
     let clock = ManualClock::default();
     let bus = bus(&clock);
-    let mut subscriber = bus.subscribe(options("t").with_redelivery_delay(SECOND)).await.unwrap();
+    let mut subscriber = bus.subscribe(options("t").with_backoff(Backoff::constant(SECOND))).await.unwrap();
     receipts(&bus, "t", "1").await;
     subscriber.next().await.unwrap().unwrap().nack("later").await.unwrap();
     let mut waiting = tokio::spawn(async move { subscriber.next().await.unwrap().unwrap().attempt() });
@@ -192,6 +204,81 @@ async fn dead_letters_are_bounded_and_the_oldest_go_first() {
     let letters = bus.dead_letters(None, usize::MAX).await.unwrap();
     assert_eq!((letters.len(), bus.dead_letters_lost()), (1024, 6));
     assert_eq!(letters[0].message.payload(), "6");
+}
+
+#[tokio::test]
+async fn history_is_bounded_and_says_where_it_begins() {
+    let options = InProcessOptions::new().with_history(3);
+    let bus = InProcessBus::with_options(Arc::new(ManualClock::default()), options);
+    for number in 0..5 {
+        receipts(&bus, "t", &number.to_string()).await;
+    }
+    let page = bus.replay(&">".parse().unwrap(), None, 10).await.unwrap();
+    let kept: Vec<_> =
+        page.messages.iter().map(|(at, message)| (at.value(), message.payload().clone())).collect();
+    assert_eq!(kept, [(3, "2".into()), (4, "3".into()), (5, "4".into())]);
+    let none = bus.replay(&">".parse().unwrap(), None, 0).await.unwrap();
+    assert!(none.messages.is_empty() && none.next.is_none());
+}
+
+#[tokio::test]
+async fn what_did_not_reach_everybody_may_be_published_again() {
+    let bus = bus(&ManualClock::default());
+    let narrow = options("t").with_capacity(1).with_overflow(Overflow::DropNewest);
+    let mut slow = bus.subscribe(narrow).await.unwrap();
+    let named = |id: &str| message("t", id).with_id(id.parse().unwrap());
+    assert_eq!(bus.publish(named("1")).await.unwrap().delivered(), 1);
+    assert_eq!(bus.publish(named("2")).await.unwrap().delivered(), 0);
+    assert_eq!(drain(&mut *slow).await, ["1"]);
+    let again = bus.publish(named("2")).await.unwrap();
+    assert_eq!((again.delivered(), again.is_duplicate()), (1, false));
+    assert!(bus.publish(named("2")).await.unwrap().is_duplicate());
+    assert_eq!(drain(&mut *slow).await, ["2"]);
+}
+
+#[tokio::test]
+async fn so_many_ids_are_remembered_and_no_more() {
+    let options = InProcessOptions::new().with_remembered_ids(2);
+    let bus = InProcessBus::with_options(Arc::new(ManualClock::default()), options);
+    let mut duplicates = Vec::new();
+    for id in ["a", "b", "a", "c", "a", "b"] {
+        let published = bus.publish(message("t", "x").with_id(id.parse().unwrap())).await.unwrap();
+        duplicates.push(published.is_duplicate());
+    }
+    assert_eq!(duplicates, [false, false, true, false, false, false]);
+}
+
+#[tokio::test]
+async fn a_message_lapses_while_it_waits_and_is_counted() {
+    let clock = ManualClock::default();
+    let bus = bus(&clock);
+    let mut subscriber = bus.subscribe(options("t")).await.unwrap();
+    let deadline = clock.now() + SECOND;
+    for (payload, key) in [("1", "k"), ("2", "k"), ("3", "other")] {
+        let late = message("t", payload).with_key(key.parse().unwrap());
+        let late = if payload == "3" { late } else { late.with_deadline(deadline) };
+        let _ = bus.publish(late).await.unwrap();
+    }
+    clock.advance(2 * SECOND);
+    assert_eq!(drain(&mut *subscriber).await, ["3"]);
+    assert_eq!((bus.subscriptions()[0].lapsed, bus.subscriptions()[0].backlog), (2, 0));
+}
+
+#[test]
+fn headers_are_bounded_and_leave_the_brokers_theirs() {
+    let mut headers = Headers::new();
+    assert!(matches!(headers.insert("A", "1"), Err(HeaderError::Name { .. })));
+    assert!(matches!(headers.insert("", "1"), Err(HeaderError::Name { .. })));
+    assert!(matches!(headers.insert("nats-msg-id", "1"), Err(HeaderError::Reserved { .. })));
+    assert!(matches!(headers.insert("a", "x\r\ny: z"), Err(HeaderError::Value { found: '\r', .. })));
+    headers.insert("a", &"x".repeat(16_383)).unwrap();
+    assert!(matches!(headers.insert("b", "1"), Err(HeaderError::TooMany { headers: 2, bytes: 16_386 })));
+    headers.insert("a", "1").unwrap();
+    for number in 1..64 {
+        headers.insert(&format!("h{number}"), "").unwrap();
+    }
+    assert!(matches!(headers.insert("b", "1"), Err(HeaderError::TooMany { headers: 65, .. })));
+    assert_eq!((headers.len(), headers.get("a")), (64, Some("1")));
 }
 
 #[test]

@@ -50,7 +50,7 @@ async fn what_is_withheld_is_recorded_and_not_done() {
         assert!(matches!(denied, GateError::Denied { reason, .. } if reason == "denied by kind"));
         let escalated =
             gate.submit(action_of("escalate.it", "e"), Context::new(), &outside).await.unwrap_err();
-        assert!(matches!(escalated, GateError::Escalated { reason, .. } if reason == "ask somebody"));
+        assert!(matches!(escalated, GateError::Escalated(asked) if asked.reason == "ask somebody"));
         let costly = action_of("pay", "c").with_max_cost(usd(1_001));
         let refused = gate.submit(costly, Context::new(), &outside).await.unwrap_err();
         let short = Refusal::InsufficientFunds { needed: usd(1_001), available: usd(1_000) };

@@ -1,15 +1,18 @@
 //! Whatever happens on the way, every effect takes place at most once and is paid for once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use daa_core::action::{ActionState, Context, Gate, GateError, OpenActions};
+use daa_core::action::{ActionState, Context, DenyAll, Gate, GateError, JournalAudit, OpenActions};
 use daa_core::clock::ManualClock;
 use daa_core::event::{EventStore, MemoryEventStore, Version};
 use daa_core::id::ActionId;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::gate_world::{Balance, Does, Loss, Mortal, Outside, action, action_of, gate_on, history};
+use crate::gate_world::{
+    Balance, Does, Loss, Mortal, Outside, action, action_of, gate_on, gate_with, history,
+};
 
 fn id(text: &str) -> ActionId {
     text.parse().unwrap()
@@ -52,6 +55,35 @@ async fn an_effect_that_did_not_take_place_is_attempted_again() {
 }
 
 #[tokio::test]
+async fn an_interrupted_attempt_whose_permission_has_ended_has_to_be_permitted_again() {
+    let (store, clock) = (Arc::new(MemoryEventStore::new()), ManualClock::default());
+    let outside = Outside::that(Does::Hangs);
+    for of in ["p1", "p2", "p3"] {
+        killed_while_performing(&gate_on(store.clone(), &clock), &outside, of).await;
+    }
+    outside.now(Does::Succeeds(40));
+    let strict = gate_with(store.clone(), &clock, Arc::new(DenyAll));
+    // As long as it stands, the permission that was given counts.
+    clock.advance(Duration::from_secs(60));
+    assert!(!strict.submit(action("p1"), Context::new(), &outside).await.unwrap().replayed);
+    clock.advance(Duration::from_millis(1));
+    let denied = strict.submit(action("p2"), Context::new(), &outside).await.unwrap_err();
+    assert!(matches!(denied, GateError::Denied { .. }), "{denied:?}");
+    assert_eq!((outside.calls(), outside.effects("p2")), (4, 0));
+    let gate = gate_on(store.clone(), &clock);
+    gate.submit(action("p3"), Context::new(), &outside).await.unwrap();
+    let whole = ["permitted", "attempted", "failed", "permitted", "attempted", "succeeded"];
+    let whole = whole.map(|kind| format!("action.{kind}.v1"));
+    assert_eq!(history(&*store, "p3").await, whole);
+    assert_eq!(gate.status(&id("p3")).await.unwrap().unwrap().attempts, 2);
+    let balance = Balance::read(&*store).await;
+    assert_eq!((balance.held.len(), balance.paid.len()), (0, 2));
+    let mut audit = JournalAudit::new();
+    audit.catch_up(&*store).await.unwrap();
+    assert_eq!(audit.summary().findings, []);
+}
+
+#[tokio::test]
 async fn an_effect_that_nobody_can_tell_of_waits() {
     let store = Arc::new(MemoryEventStore::new());
     let outside = Arc::new(Outside::new(Does::Hangs, false));
@@ -76,8 +108,8 @@ async fn two_calls_at_once_with_one_id_perform_once() {
     outside.called.notified().await;
     // The effect has not taken place yet, so reconciling now would find nothing and repeat it.
     let second = gate.submit(action("p1"), Context::new(), &outside).await.unwrap_err();
-    assert!(matches!(second, GateError::IdUsed { .. }));
-    assert!(matches!(gate.reconcile(&id("p1"), &outside).await, Err(GateError::IdUsed { .. })));
+    assert!(matches!(second, GateError::InProgress { .. }));
+    assert!(matches!(gate.reconcile(&id("p1"), &outside).await, Err(GateError::InProgress { .. })));
     outside.go_on.notify_one();
     assert!(!first.await.unwrap().unwrap().replayed);
     assert!(gate.submit(action("p1"), Context::new(), &outside).await.unwrap().replayed);

@@ -366,8 +366,13 @@ impl EventStore for Mortal {
 
 /// A gate on a store, as a process has it that has just started.
 pub(crate) fn gate_on(store: Arc<dyn EventStore>, clock: &ManualClock) -> Gate {
+    gate_with(store, clock, Arc::new(ByKind))
+}
+
+/// The same, under other rules.
+pub(crate) fn gate_with(store: Arc<dyn EventStore>, clock: &ManualClock, rules: Arc<dyn Policy>) -> Gate {
     let books = Books { store: Arc::clone(&store), turn: Arc::default() };
-    let gate = Gate::builder(store, Arc::new(clock.clone())).with_policy(Arc::new(ByKind));
+    let gate = Gate::builder(store, Arc::new(clock.clone())).with_policy(rules);
     gate.with_treasury(Arc::new(books)).build()
 }
 

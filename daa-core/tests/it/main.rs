@@ -1,7 +1,9 @@
 //! Behaviour of daa-core through its public interface.
 
 mod agent;
+mod artifact_races;
 mod bus;
+mod cache;
 mod gate;
 mod gate_crash;
 mod gate_world;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use daa_core::artifact::{Artifacts, MemoryArtifacts};
+use daa_core::artifact::{MemoryArtifacts, NamedArtifacts};
 
-fn fresh() -> ((), Arc<dyn Artifacts>) {
+fn fresh() -> ((), Arc<dyn NamedArtifacts>) {
     ((), Arc::new(MemoryArtifacts::new()))
 }
 

@@ -2,9 +2,19 @@
 
 mod archive;
 mod behaviour;
+mod books;
+mod changes;
+mod definitions;
 mod exhaustive;
+mod explained;
+mod growth;
+mod large;
+mod listing;
 mod model;
+mod noise;
+mod pausing;
 mod refusals;
+mod retention;
 mod saga;
 mod schedules;
 mod service;
@@ -12,4 +22,5 @@ mod start_up;
 mod steps;
 mod stores;
 mod traps;
+mod unknown;
 mod world;

@@ -1,16 +1,17 @@
 //! The gate with a treasury on the ledger: a decision and its reservation are one append, and so are an outcome
 //! and its settlement.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use daa_core::action::{
     Action, ActionState, Authorized, Context, Decision, ExecuteError, Executor, Gate, GateError, Outcome,
-    Policy, Reconciled, Refusal, Request, Verdict,
+    Policy, Reconciled, Refusal, Request, Treasury, Verdict,
 };
 use daa_core::amount::Money;
-use daa_core::clock::ManualClock;
+use daa_core::clock::{ManualClock, Timestamp};
 use daa_core::digest::Digest;
 use daa_core::event::{EventStore, MemoryEventStore};
 use daa_economy::audit::verify;
@@ -222,4 +223,37 @@ async fn an_action_that_two_processes_end_is_settled_once() {
         world.gate.submit(action("a1", 40), Context::new(), &EndedMeanwhile { other }).await.unwrap();
     assert!(performed.replayed, "the other's outcome was recorded first");
     assert_eq!(posted(&world.ledger, "fees").await, 15);
+}
+
+#[tokio::test]
+async fn no_two_actions_share_a_reservation_however_often_they_are_asked_for_and_whatever_their_ids() {
+    let world = world(1_000).await;
+    let treasury = AgentTreasury::new(world.ledger.clone(), "fees".try_into().unwrap());
+    let now = Timestamp::EPOCH;
+    let mut change = treasury.begin().await.unwrap();
+    let mut open = BTreeSet::new();
+    for id in ["x", "x/4", "x/4/4", "4/x", "x.4", "4", "x/5"] {
+        // It comes to nothing a few times, and is asked for again.
+        for _ in 0..3 {
+            let reservation = change.reserve(&action(id, 1), now).unwrap();
+            assert!(!open.contains(&reservation), "{reservation} is held for another action than {id}");
+            change.release(&reservation, now).unwrap();
+        }
+        let reservation = change.reserve(&action(id, 1), now).unwrap();
+        assert!(open.insert(reservation.clone()), "{reservation} is held for another action than {id}");
+        // The same call once more.
+        assert_eq!(change.reserve(&action(id, 1), now).unwrap(), reservation);
+    }
+}
+
+#[tokio::test]
+async fn an_action_may_be_asked_for_as_often_as_it_takes() {
+    let world = world(1_000).await;
+    let treasury = AgentTreasury::new(world.ledger.clone(), "fees".try_into().unwrap());
+    let now = Timestamp::EPOCH;
+    let mut change = treasury.begin().await.unwrap();
+    for _ in 0..2_000 {
+        let reservation = change.reserve(&action("x", 1), now).unwrap();
+        change.release(&reservation, now).unwrap();
+    }
 }

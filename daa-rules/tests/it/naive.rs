@@ -179,7 +179,7 @@ proptest! {
             }
             let facts = object(&NAMES, facts);
             let context = facts.as_object().unwrap().iter();
-            let context = context.fold(Context::new(), |context, (name, fact)| context.with(name, fact.clone()));
+            let context = context.fold(Context::new(), |context, (name, fact)| context.with(name.clone(), fact.clone()));
             let action = free_action(kind, params.clone());
             let verdict = engine.decide(&Request::new(&action, &context, Timestamp::EPOCH));
             let found = match verdict.decision {

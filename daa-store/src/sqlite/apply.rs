@@ -6,9 +6,9 @@ use daa_core::event::{
 use daa_core::id::StreamId;
 use rusqlite::{Connection, Statement};
 
-use super::checksum::checksum;
 use super::erase::{self, Erased, Prefix};
 use super::intern::{Kinds, Known, Streams, add_stream};
+use crate::checksum::checksum;
 
 pub(super) const ADD_EVENT: &str = "
     INSERT INTO events (position, stream, version, kind, at, checksum, payload)

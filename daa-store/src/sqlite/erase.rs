@@ -6,8 +6,8 @@ use daa_core::id::StreamId;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::apply::{ADD_EVENT, Refused};
-use super::checksum::checksum;
 use super::read::Names;
+use crate::checksum::checksum;
 
 /// One transaction erases no more events or payload bytes than this, so that writers are not kept waiting.
 pub(super) const MOST_EVENTS: usize = 10_000;

@@ -9,9 +9,9 @@ use daa_core::event::{PageSize, Position, ReadError, RecordedEvent, Version};
 use daa_core::id::{EventKind, IdError, StreamId};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
-use super::checksum::checksum;
 use super::options::SqliteOptions;
 use super::{apply, connection, engine};
+use crate::checksum::checksum;
 
 /// More names than this are not kept in memory.
 const REMEMBERED: usize = 10_000;

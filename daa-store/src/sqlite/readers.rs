@@ -11,9 +11,9 @@ use daa_core::id::StreamId;
 use tokio::sync::{oneshot, watch};
 
 use super::options::SqliteOptions;
-use super::queue::{Inlet, Outlet, queue};
 use super::read::Reader;
 use crate::lock::DirLock;
+use crate::queue::{Inlet, Outlet, queue};
 
 /// Reads that wait for a reader; those beyond wait to be let in.
 const QUEUE: u32 = 64;
@@ -94,8 +94,8 @@ impl ReadAll for Readers {
 fn serve(mut reader: Reader, queue: &Mutex<Outlet<Query>>) {
     loop {
         // The lock is held while waiting: the others wait for it as they would for a query.
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(query) = next else { return };
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv_blocking();
+        let Some(query) = next else { return };
         match query {
             Query::All(after, page, answer) => give(answer, || reader.all(after, page)),
             Query::Stream(stream, after, page, answer) => {

@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 use super::job::{Answer, Job};
 use super::options::{Sharing, SqliteOptions};
-use super::queue::{Inlet, queue};
 use super::readers::Readers;
 use super::watcher::{Watcher, Watching};
 use super::writer::Writer;
@@ -22,6 +21,7 @@ use super::{engine, file};
 use crate::lock::DirLock;
 use crate::open::OpenError;
 use crate::opening::Opening;
+use crate::queue::{Inlet, queue};
 
 /// An [`EventStore`] in a SQLite file.
 ///
@@ -131,11 +131,11 @@ impl SqliteEventStore {
         let watching =
             watcher.map(|watcher| watcher.start(told, lock, &alive)).transpose().map_err(no_thread)?;
         let (readers, reading) = Readers::start(readers, lock, &alive).map_err(no_thread)?;
-        let (appends, jobs) = queue(options.queue.get());
+        let (appends, mut jobs) = queue(options.queue.get());
         let serve = move || {
             // Dropped after the writer.
             let _alive = alive;
-            writer.run(&jobs, || {
+            writer.run(&mut jobs, || {
                 // The last connection to close brings the log into the database, which a reader's cannot.
                 let readers = reading.into_iter().map(JoinHandle::join);
                 for ended in readers.chain(watching.map(Watching::end)) {

@@ -14,31 +14,8 @@ use tokio::sync::watch;
 use super::options::SqliteOptions;
 use super::turn::data_version;
 use super::{apply, connection};
+use crate::head::Head;
 use crate::lock::DirLock;
-
-/// How far the order has come, as this store knows. It never goes back, whoever is told first.
-#[derive(Clone, Debug)]
-pub(super) struct Head(Arc<watch::Sender<Position>>);
-
-impl Head {
-    pub(super) fn new(position: Position) -> Self {
-        Self(Arc::new(watch::Sender::new(position)))
-    }
-
-    pub(super) fn advance(&self, to: Position) {
-        self.0.send_if_modified(|head| {
-            let further = to > *head;
-            if further {
-                *head = to;
-            }
-            further
-        });
-    }
-
-    pub(super) fn follow(&self) -> watch::Receiver<Position> {
-        self.0.subscribe()
-    }
-}
 
 /// A connection that looks for what others committed.
 #[derive(Debug)]

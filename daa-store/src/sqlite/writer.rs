@@ -10,10 +10,10 @@ use super::apply::{self, Applier};
 use super::engine;
 use super::job::Job;
 use super::options::SqliteOptions;
-use super::queue::Outlet;
 use super::turn::Turn;
-use super::watcher::Head;
+use crate::head::Head;
 use crate::lock::DirLock;
+use crate::queue::Outlet;
 
 /// A group that has this many events or payload bytes is not made larger, so that nobody waits long for others.
 const GROUP_EVENTS: usize = 20_000;
@@ -63,14 +63,14 @@ impl Writer {
     }
 
     /// Serves the queue until it is closed and empty; then calls `before_close`, and closes the database.
-    pub(super) fn run(mut self, queue: &Outlet<Job>, before_close: impl FnOnce()) {
+    pub(super) fn run(mut self, queue: &mut Outlet<Job>, before_close: impl FnOnce()) {
         let mut group = Vec::new();
-        while let Ok(job) = queue.recv() {
+        while let Some(job) = queue.recv_blocking() {
             let (mut events, mut bytes) = (job.events(), job.bytes());
             group.push(job);
             while events < GROUP_EVENTS
                 && bytes < GROUP_BYTES
-                && let Ok(job) = queue.try_recv()
+                && let Some(job) = queue.try_recv()
             {
                 events += job.events();
                 bytes += job.bytes();

@@ -3,13 +3,13 @@
 use std::fs;
 use std::sync::Arc;
 
-use daa_core::artifact::{ArtifactError, Artifacts};
+use daa_core::artifact::{ArtifactError, Artifacts, NamedArtifacts};
 use daa_core::digest::Digest;
 use daa_store::folder::FolderArtifacts;
 use daa_store::open::OpenError;
 use tempfile::TempDir;
 
-fn fresh() -> (TempDir, Arc<dyn Artifacts>) {
+fn fresh() -> (TempDir, Arc<dyn NamedArtifacts>) {
     let dir = tempfile::tempdir().unwrap();
     let store = FolderArtifacts::open(dir.path().join("artifacts")).unwrap();
     (dir, Arc::new(store))

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use daa_core::event::EventStore;
-use daa_core::event::testing::{ModelStep, ModelWrite, behaves_as_the_model};
+use daa_core::event::testing::behaves_as_the_model;
 use daa_store::sqlite::{SqliteEventStore, SqliteOptions};
 use proptest::prelude::*;
 use tempfile::TempDir;
+
+use crate::support::model_steps;
 
 fn fresh() -> (TempDir, Arc<dyn EventStore>) {
     let dir = tempfile::tempdir().unwrap();
@@ -30,20 +32,11 @@ mod narrow {
     daa_core::event_store_conformance!(fresh());
 }
 
-fn steps() -> impl Strategy<Value = Vec<ModelStep>> {
-    let off = prop_oneof![4 => Just(Some(0)), 4 => Just(None), 1 => (-2_i8..=2).prop_map(Some)];
-    let write =
-        (0_u8..4, off, 0_u8..4).prop_map(|(stream, off, events)| ModelWrite::new(stream, off, events));
-    let append = prop::collection::vec(write, 1..4).prop_map(ModelStep::Append);
-    let erase = (0_u8..5, 0_u8..12).prop_map(|(stream, up_to)| ModelStep::Erase { stream, up_to });
-    prop::collection::vec(prop_oneof![4 => append, 1 => erase], 0..30)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn behaves_as_the_model_for_any_steps(steps in steps()) {
+    fn behaves_as_the_model_for_any_steps(steps in model_steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (_dir, store) = fresh();
         runtime.block_on(behaves_as_the_model(store, steps));

@@ -1,9 +1,11 @@
 //! What several tests need.
 
 use daa_core::clock::Timestamp;
+use daa_core::event::testing::{ModelStep, ModelWrite};
 use daa_core::event::{
     Appended, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent, StreamWrite,
 };
+use proptest::prelude::*;
 
 /// A batch of three events in two streams; all payloads name the batch.
 pub(crate) fn small(tag: u64) -> Batch {
@@ -59,4 +61,14 @@ pub(crate) fn check_whole(events: &[RecordedEvent]) {
 /// The tag of the batch that an event is of.
 pub(crate) fn tag(event: &RecordedEvent) -> u64 {
     event.at.as_millis()
+}
+
+/// Steps for [`behaves_as_the_model`](daa_core::event::testing::behaves_as_the_model).
+pub(crate) fn model_steps() -> impl Strategy<Value = Vec<ModelStep>> {
+    let off = prop_oneof![4 => Just(Some(0)), 4 => Just(None), 1 => (-2_i8..=2).prop_map(Some)];
+    let write =
+        (0_u8..4, off, 0_u8..4).prop_map(|(stream, off, events)| ModelWrite::new(stream, off, events));
+    let append = prop::collection::vec(write, 1..4).prop_map(ModelStep::Append);
+    let erase = (0_u8..5, 0_u8..12).prop_map(|(stream, up_to)| ModelStep::Erase { stream, up_to });
+    prop::collection::vec(prop_oneof![4 => append, 1 => erase], 0..30)
 }

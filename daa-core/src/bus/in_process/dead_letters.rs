@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::registry::Registry;
 use crate::bus::dead_letter::{DeadLetter, DeadLetterId};
 use crate::bus::error::BusError;
+use crate::bus::history::MAX_PAGE;
 use crate::bus::published::SubscriptionId;
 
 /// How many are kept.
@@ -33,14 +34,14 @@ impl DeadLetters {
 
     pub(super) fn list(&self, after: Option<DeadLetterId>, limit: usize) -> Vec<DeadLetter> {
         let behind = self.kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
-        behind.take(limit).map(|(_, (_, letter))| letter.clone()).collect()
+        behind.take(limit.min(MAX_PAGE)).map(|(_, (_, letter))| letter.clone()).collect()
     }
 
     pub(super) fn redrive(&mut self, id: DeadLetterId, registry: &Registry) -> Result<(), BusError> {
         let (from, letter) = self.kept.get(&id).ok_or(BusError::NoDeadLetter { id })?;
         let slot = registry.find(*from, letter.group.as_ref()).ok_or(BusError::SubscriptionEnded { id })?;
         if !slot.put_back(&letter.message) {
-            return Err(BusError::QueueFull { id, capacity: slot.options().capacity });
+            return Err(BusError::QueueFull { id, capacity: slot.options().capacity() });
         }
         self.kept.remove(&id);
         Ok(())

@@ -1,6 +1,6 @@
 //! Who subscribes to what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::slot::Slot;
@@ -11,11 +11,18 @@ use crate::id::Topic;
 
 /// The most subscriptions of one bus, groups counted once.
 const MAX_SUBSCRIPTIONS: usize = 4096;
+/// For how many topics it is remembered who wants them.
+const MAX_ROUTES: usize = 1024;
+
+/// Who wants a topic.
+pub(super) type Route = Arc<[Arc<Slot>]>;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     slots: BTreeMap<SubscriptionId, Arc<Slot>>,
     groups: BTreeMap<GroupName, Arc<Slot>>,
+    /// Who wants what was published lately; forgotten when subscriptions change.
+    routes: HashMap<Topic, Route>,
     made: u64,
     closed: bool,
 }
@@ -25,12 +32,24 @@ impl Registry {
         self.slots.values().cloned().collect()
     }
 
-    pub(super) fn matching(&self, topic: &Topic) -> Result<Vec<Arc<Slot>>, BusError> {
+    pub(super) fn route(&mut self, topic: &Topic) -> Result<Route, BusError> {
         if self.closed {
             return Err(BusError::Closed);
         }
+        if let Some(route) = self.routes.get(topic) {
+            return Ok(route.clone());
+        }
         let slots = self.slots.values().filter(|slot| slot.options().pattern().matches(topic));
-        Ok(slots.cloned().collect())
+        let route: Route = slots.cloned().collect();
+        if self.routes.len() >= MAX_ROUTES {
+            self.routes.clear();
+        }
+        self.routes.insert(topic.clone(), route.clone());
+        Ok(route)
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// The slot of the group, or a new one.
@@ -56,13 +75,21 @@ impl Registry {
         let id = SubscriptionId::new(self.made);
         let slot = Arc::new(Slot::new(id, options));
         self.slots.insert(id, slot.clone());
+        self.routes.clear();
         if let Some(group) = slot.options().group() {
             self.groups.insert(group.clone(), slot.clone());
         }
         Ok(slot)
     }
 
+    pub(super) fn remove_group(&mut self, group: &GroupName) -> Result<Arc<Slot>, BusError> {
+        let slot = self.groups.get(group).ok_or_else(|| BusError::NoGroup { group: group.clone() })?.clone();
+        self.remove(&slot);
+        Ok(slot)
+    }
+
     pub(super) fn remove(&mut self, slot: &Slot) {
+        self.routes.clear();
         self.slots.remove(&slot.id());
         if let Some(group) = slot.options().group() {
             // After a cut the name may belong to a new group.

@@ -6,13 +6,18 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::compiled::{ENDINGS, RESERVED};
+use super::fit::Fit;
 use super::graph::Graph;
 use super::infer::{Around, Known, Visible};
 use super::template_check::Templates;
-use super::{Cause, DefinitionErrors, Limit, Place, Problems, Retry, Step, StepKind, Type, Undo, Workflow};
+use super::{
+    Cause, DefinitionErrors, Limit, Place, Problems, Rate, Retry, Step, StepKind, Type, Undo, Workflow,
+};
 
 /// The most steps of a workflow.
 pub(super) const MAX_STEPS: usize = 1_000;
+/// How often a step is done at most: the most items of a list, and the most times of a loop.
+pub(in crate::workflow) const MAX_LANES: u32 = 1_000;
 /// The longest JSON of a definition, in bytes.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
 /// How deep values in a definition may be nested.
@@ -122,6 +127,7 @@ impl Check<'_> {
         let around = self.known.around(Visible::All);
         self.templates(&around).node(workflow.output.node(), &workflow.gives, &root.then("output"));
         self.span(workflow.deadline, &root.then("deadline"));
+        self.span(workflow.escalation, &root.then("escalation"));
         if let Some(limit) = &workflow.limit {
             let around = self.known.around(Visible::None);
             self.limit(limit, &around, &root.then("limit"));
@@ -161,6 +167,11 @@ impl Check<'_> {
             });
         }
         if let Some(repeat) = &step.repeat {
+            let (found, max) = (repeat.at_most.get(), MAX_LANES);
+            if found > max {
+                let place = place.then("repeat").then("at_most");
+                self.problems.add(&place, Cause::TooManyTimes { found, max });
+            }
             inside.index = true;
             inside.last = Some(step.gives.clone());
             self.templates(&inside).condition(&repeat.until, &place.then("repeat").then("until"));
@@ -175,6 +186,7 @@ impl Check<'_> {
             self.limit(limit, &inside, &place.then("limit"));
         }
         self.times(step, place);
+        self.meaning(step, place);
     }
 
     fn after(&mut self, step: &Step, place: &Place) {
@@ -212,6 +224,12 @@ impl Check<'_> {
             StepKind::Approval(approval) => {
                 self.templates(inside).node(approval.of.node(), &Type::Any, &place.then("of"));
                 self.span(Some(approval.within), &place.then("within"));
+                let answer =
+                    Type::object([("by", Type::String), ("at", Type::Integer), ("comment", Type::String)]);
+                if !step.gives.takes(&answer, Fit::Checked) {
+                    let (found, expected) = (answer.to_string(), step.gives.clone());
+                    self.problems.add(&place.then("gives"), Cause::Mismatch { found, expected });
+                }
             }
             StepKind::Workflow(child) => {
                 self.templates(inside).node(child.with.node(), &Type::Any, &place.then("with"));
@@ -224,11 +242,33 @@ impl Check<'_> {
         self.span(step.try_timeout, &place.then("try_timeout"));
         self.span(step.heartbeat, &place.then("heartbeat"));
         self.retry(&step.retry, &place.then("retry"));
-        if !matches!(step.kind, StepKind::Action(_)) {
-            let set = [("try_timeout", step.try_timeout), ("heartbeat", step.heartbeat)];
-            for (what, _) in set.into_iter().filter(|(_, set)| set.is_some()) {
-                self.problems.add(&place.then(what), Cause::OnlyActions { what });
-            }
+    }
+
+    /// What is said of a step and means nothing for its kind.
+    fn meaning(&mut self, step: &Step, place: &Place) {
+        use StepKind::{Action, Approval, Signal, Sleep, Until, Workflow};
+        let action = matches!(step.kind, Action(_));
+        let only_actions = [
+            ("retry", step.retry != Retry::default()),
+            ("try_timeout", step.try_timeout.is_some()),
+            ("heartbeat", step.heartbeat.is_some()),
+        ];
+        for (what, _) in only_actions.into_iter().filter(|(_, said)| *said && !action) {
+            self.problems.add(&place.then(what), Cause::OnlyActions { what });
+        }
+        let (kind, without): (_, &[_]) = match step.kind {
+            Sleep(_) => ("sleep", &["gives", "deadline", "limit"]),
+            Until(_) => ("until", &["gives", "deadline", "limit"]),
+            Signal(_) => ("signal", &["limit"]),
+            Action(_) | Approval(_) | Workflow(_) => return,
+        };
+        let said = [
+            ("gives", step.gives != Type::Any),
+            ("deadline", step.deadline.is_some()),
+            ("limit", step.limit.is_some()),
+        ];
+        for (what, _) in said.into_iter().filter(|(what, said)| *said && without.contains(what)) {
+            self.problems.add(&place.then(what), Cause::NotOfThisKind { what, kind });
         }
     }
 
@@ -282,7 +322,13 @@ impl Check<'_> {
         if limit.at_once.is_none() && limit.rate.is_none() {
             self.problems.add(place, Cause::NoLimit);
         }
-        self.span(limit.rate.map(|rate| rate.per), &place.then("rate").then("per"));
+        let Some(rate) = limit.rate else { return };
+        let place = place.then("rate");
+        self.span(Some(rate.per), &place.then("per"));
+        let (found, max) = (rate.count.get(), Rate::MAX);
+        if found > max {
+            self.problems.add(&place.then("count"), Cause::RateTooLarge { found, max });
+        }
     }
 
     /// A span of time in which something must be able to happen.

@@ -89,16 +89,28 @@ impl Reaction for Incompatible {
     }
 }
 
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::workflow) enum Reached {
+    Nothing,
+    Begun,
+    Settled,
+    /// What it did is being undone.
+    Undoing,
+}
+
 impl Workflow {
-    /// Whether a run that is pinned to this version may go on under `newer`, given which steps have begun.
+    /// Whether a run that is pinned to this version may go on under `newer`, given how far its steps are.
     ///
-    /// Steps that have not begun may be added, changed and removed. A field that the old input does not name counts
-    /// as missing, so that a field that may be missing can be added to the input.
+    /// Steps that have not begun may be added, changed and removed. What a step has asked for, it may ask for again:
+    /// that cannot change. A field that the old input does not name counts as missing, so that a field that may be
+    /// missing can be added to the input.
     pub(in crate::workflow) fn compatible_with(
         &self,
         newer: &Self,
-        begun: &dyn Fn(&StepName) -> bool,
+        reached: &dyn Fn(&StepName) -> Reached,
     ) -> Result<(), Incompatible> {
+        let begun = |name: &StepName| reached(name) != Reached::Nothing;
         if self.name != newer.name {
             return Err(Incompatible::Workflow { old: self.name.clone(), new: newer.name.clone() });
         }
@@ -117,7 +129,7 @@ impl Workflow {
         self.steps.iter().filter(|step| begun(&step.name)).try_for_each(|old| {
             let new = newer.step(&old.name);
             let new = new.ok_or_else(|| Incompatible::StepGone { step: old.name.clone() })?;
-            goes_on(old, new)?;
+            goes_on(old, new, reached(&old.name))?;
             let before = dependencies(old);
             let gained = dependencies(new).into_iter().filter(|name| !before.contains(name));
             let gained = gained.filter_map(|name| newer.steps.iter().find(|step| step.name.as_str() == name));
@@ -129,12 +141,19 @@ impl Workflow {
     }
 }
 
-fn goes_on(old: &Step, new: &Step) -> Result<(), Incompatible> {
+fn goes_on(old: &Step, new: &Step, reached: Reached) -> Result<(), Incompatible> {
+    let open = reached == Reached::Begun;
     let what = match (&old.kind, &new.kind) {
         (StepKind::Action(old), StepKind::Action(new)) if old.kind != new.kind => Some("kind of action"),
         (StepKind::Signal(old), StepKind::Signal(new)) if old.name != new.name => Some("signal"),
         (StepKind::Workflow(old), StepKind::Workflow(new)) if old.name != new.name => Some("workflow"),
+        (StepKind::Action(old), StepKind::Action(new)) if open && old.with != new.with => Some("parameters"),
+        (StepKind::Action(old), StepKind::Action(new)) if open && old.max_cost != new.max_cost => {
+            Some("cost")
+        }
+        (StepKind::Workflow(old), StepKind::Workflow(new)) if open && old.with != new.with => Some("input"),
         (old, new) if discriminant(old) != discriminant(new) => Some("kind"),
+        _ if reached == Reached::Undoing && !old.undo.asks_as(&new.undo) => Some("undo"),
         _ if old.each.is_some() != new.each.is_some() => Some("each"),
         _ if old.repeat.is_some() != new.repeat.is_some() => Some("repeat"),
         _ => None,
@@ -175,7 +194,39 @@ mod tests {
         let (old, new): (Workflow, Workflow) =
             (serde_json::from_value(old()).unwrap(), serde_json::from_value(new).unwrap());
         let begun = |name: &StepName| all || matches!(name.as_str(), "one" | "two");
-        old.compatible_with(&new, &begun).err().map(|error| error.to_string())
+        let reached = |name: &StepName| if begun(name) { Reached::Settled } else { Reached::Nothing };
+        old.compatible_with(&new, &reached).err().map(|error| error.to_string())
+    }
+
+    /// What stands in the way when `edit` is made while step one is this far.
+    fn while_one_is(reached: Reached, edit: impl FnOnce(&mut Value)) -> Option<String> {
+        let mut json = old();
+        json["steps"][0]["undo"] = json!({ "action": { "kind": "u" } });
+        let old: Workflow = serde_json::from_value(json.clone()).unwrap();
+        edit(&mut json["steps"][0]);
+        let new: Workflow = serde_json::from_value(json).unwrap();
+        let one = |name: &StepName| if name.as_str() == "one" { reached } else { Reached::Nothing };
+        old.compatible_with(&new, &one).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_was_asked_for_stays_as_it_is_while_it_may_be_asked_for_again() {
+        type Edit = fn(&mut Value);
+        let edits: [(Edit, &str, Option<Reached>); 6] = [
+            (|one| one["action"]["with"] = json!({ "x": 1 }), "parameters", Some(Reached::Begun)),
+            (|one| one["action"]["max_cost"] = json!("${vars.v}"), "cost", Some(Reached::Begun)),
+            (|one| one["undo"]["action"]["kind"] = json!("v"), "undo", Some(Reached::Undoing)),
+            (|one| one["undo"]["action"]["with"] = json!({ "x": 1 }), "undo", Some(Reached::Undoing)),
+            (|one| one["undo"] = json!("nothing"), "undo", Some(Reached::Undoing)),
+            (|one| one["undo"]["action"]["retry"] = json!({ "tries": 3 }), "nothing", None),
+        ];
+        for (edit, what, fixed) in edits {
+            for reached in [Reached::Nothing, Reached::Begun, Reached::Settled, Reached::Undoing] {
+                let refused = format!("step one has begun, and its {what} is another");
+                let expected = (fixed == Some(reached)).then_some(refused);
+                assert_eq!(while_one_is(reached, edit), expected, "{reached:?}");
+            }
+        }
     }
 
     #[test]
@@ -255,6 +306,7 @@ mod tests {
         assert_eq!(after(false, wait).as_deref(), Some(expected));
         // What it waited for before, such as a step that was skipped, may be as it was.
         let old: Workflow = serde_json::from_value(old()).unwrap();
-        assert_eq!(old.compatible_with(&old, &|name| name.as_str() == "two"), Ok(()));
+        let two = |name: &StepName| if name.as_str() == "two" { Reached::Settled } else { Reached::Nothing };
+        assert_eq!(old.compatible_with(&old, &two), Ok(()));
     }
 }

@@ -100,8 +100,8 @@ impl Compiled {
         self.given.as_ref()?.actions.get(self.index(step)?.get())
     }
 
-    /// Finds the dependencies. What they lead to must have been checked.
-    pub(super) fn link(workflow: Workflow) -> Arc<Self> {
+    /// Finds the dependencies. Sensible only where what they lead to has been checked, now or when it was registered.
+    pub(in crate::workflow) fn link(workflow: Workflow) -> Arc<Self> {
         let number = |at: usize| StepIndex(u16::try_from(at).unwrap_or(u16::MAX));
         let names = workflow.steps.iter().enumerate().map(|(at, step)| (step.name.clone(), number(at)));
         let by_name: HashMap<_, _, BuildHasherDefault<Fnv>> = names.collect();

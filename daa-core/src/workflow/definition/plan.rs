@@ -20,8 +20,8 @@ pub(crate) struct ActionPlan {
     pub(crate) name: WorkflowName,
     /// What the rules are told beside each action.
     pub(crate) context: Context,
-    /// How long each action, and each undo, may take.
-    pub(crate) limit: Duration,
+    /// How long each action, and each undo, may take; only who performs it knows.
+    pub(crate) limit: Option<Duration>,
     /// In order.
     pub(crate) actions: Vec<ActionOfPlan>,
 }
@@ -50,8 +50,8 @@ impl Compiled {
         for (at, action) in actions.into_iter().enumerate() {
             let ActionOfPlan { id, shared, kind, params, max_cost } = action;
             let name = step_name(at);
-            let mut step =
-                Step::action(name.clone(), kind, Template::literal(params)).with_try_timeout(limit);
+            let mut step = Step::action(name.clone(), kind, Template::literal(params));
+            step.try_timeout = limit;
             if let Some(cost) = max_cost {
                 // Money always has a JSON form.
                 let cost = serde_json::to_value(cost).unwrap_or_default();
@@ -108,7 +108,7 @@ mod tests {
             params,
             max_cost: None,
         };
-        let (context, limit) = (Context::new(), Duration::from_secs(1));
+        let (context, limit) = (Context::new(), Some(Duration::from_secs(1)));
         let actions = params.into_iter().enumerate().map(action).collect();
         ActionPlan { name: "plan".try_into().unwrap(), context, limit, actions }
     }
@@ -144,7 +144,7 @@ mod tests {
         ];
         assert_eq!(std::collections::BTreeSet::from(digests).len(), digests.len());
         assert_eq!(
-            of(&|plan| plan.limit = Duration::from_secs(2)),
+            of(&|plan| plan.limit = Some(Duration::from_secs(2))),
             digests[0],
             "a limit may change on the way"
         );

@@ -152,6 +152,14 @@ pub enum Cause {
         /// The step.
         step: String,
     },
+    /// A loop that goes round more often than there may be items in a list.
+    #[error("a step is done at most {max} times, not {found}")]
+    TooManyTimes {
+        /// How often it was to be done at most.
+        found: u32,
+        /// How often it can be.
+        max: u32,
+    },
     /// Two loops on one step.
     #[error("a step has each or repeat, not both")]
     TwoLoops,
@@ -160,6 +168,22 @@ pub enum Cause {
     OnlyActions {
         /// What it is.
         what: &'static str,
+    },
+    /// Something that means nothing for this kind of step.
+    #[error("a step of kind {kind} has no {what}")]
+    NotOfThisKind {
+        /// What it is.
+        what: &'static str,
+        /// The kind.
+        kind: &'static str,
+    },
+    /// A rate of more than are remembered.
+    #[error("a rate counts to at most {max}, not to {found}")]
+    RateTooLarge {
+        /// How many were to be counted.
+        found: u32,
+        /// How many can be.
+        max: u32,
     },
     /// A factor of waits that is not finite, or makes them shorter.
     #[error("the factor of waits is a number from 1, not {found}")]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::duration_text;
 use super::condition::Condition;
+use super::retry::Retry;
 use super::schema::Type;
 use super::step_form::StepForm;
 use super::template::Template;
@@ -37,15 +38,16 @@ pub struct Step {
     pub repeat: Option<Repeat>,
     /// What one doing of the step yields.
     pub gives: Type,
-    /// How often and when it is tried again after a failure without effect.
+    /// How often and when it is tried again after a failure without effect. Only of actions.
     pub retry: Retry,
-    /// How long one try may take.
+    /// How long one try may take. Only of actions.
     #[serde(with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
     pub try_timeout: Option<Duration>,
-    /// The longest silence of an executor that reports progress.
+    /// The longest silence of an executor that reports progress. Only of actions.
     #[serde(with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Duration>,
-    /// How long the step may take in all, from its first try.
+    /// How long the step may take in all, from its first try. Not of steps that wait for time. Nothing of it is begun
+    /// afterwards; a try whose outcome is not known by then is found out about, which may take longer.
     #[serde(with = "duration_text::optional", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
     /// How it is undone.
@@ -53,7 +55,7 @@ pub struct Step {
     pub undo: Undo,
     /// What its failure means for the run.
     pub on_failure: OnFailure,
-    /// How many there may be at a time, or in a span of time, for a key.
+    /// How many there may be at a time, or in a span of time, for a key. Not of steps that wait for time or a signal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
 }
@@ -153,79 +155,8 @@ pub struct Repeat {
     /// Ends when this holds; `${last}` is the output of the last time. Templates of the step, but for
     /// `when`, may use `${last}` too, which is null the first time, and `${index}`.
     pub until: Condition,
-    /// The step fails when it does not hold after this many times.
+    /// The step fails when it does not hold after this many times; at most 1,000.
     pub at_most: NonZeroU32,
-}
-
-/// How often and when something is tried again.
-///
-/// The wait before try *n + 1* is `first × factor^(n−1)`, at most `longest`, and then shortened at random by up to
-/// `jitter` (a part from 0 to 1) of it. The random choice depends on nothing but run, step and try.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Retry {
-    /// How many tries there are in all; `None`: as many as the deadline allows.
-    pub tries: Option<NonZeroU32>,
-    /// The wait after the first.
-    #[serde(with = "duration_text")]
-    pub first: Duration,
-    /// By how much each wait is longer than the one before it.
-    pub factor: f64,
-    /// The longest wait.
-    #[serde(with = "duration_text")]
-    pub longest: Duration,
-    /// How much of a wait is random.
-    pub jitter: f64,
-}
-
-impl Default for Retry {
-    /// One try, no retry. The waits, if tries are added: 1 s, 2 s, 4 s, … at most 5 minutes, half of it random.
-    fn default() -> Self {
-        Self {
-            tries: Some(NonZeroU32::MIN),
-            first: Duration::from_secs(1),
-            factor: 2.0,
-            longest: Duration::from_secs(300),
-            jitter: 0.5,
-        }
-    }
-}
-
-impl Retry {
-    /// This many tries in all, at least one.
-    #[must_use]
-    pub fn times(tries: u32) -> Self {
-        Self { tries: Some(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN)), ..Self::default() }
-    }
-
-    /// As many tries as it takes.
-    #[must_use]
-    pub fn forever() -> Self {
-        Self { tries: None, ..Self::default() }
-    }
-
-    /// Sets the first and the longest wait.
-    #[must_use]
-    pub const fn with_waits(mut self, first: Duration, longest: Duration) -> Self {
-        self.first = first;
-        self.longest = longest;
-        self
-    }
-
-    /// Sets by how much each wait is longer than the one before it.
-    #[must_use]
-    pub const fn with_factor(mut self, factor: f64) -> Self {
-        self.factor = factor;
-        self
-    }
-
-    /// Sets how much of a wait is random, from 0 to 1.
-    #[must_use]
-    pub const fn with_jitter(mut self, jitter: f64) -> Self {
-        self.jitter = jitter;
-        self
-    }
 }
 
 /// How an action that took effect is undone when the run fails later.
@@ -241,6 +172,10 @@ pub enum Undo {
     Nothing,
     /// By another action. Its templates may refer to the step itself, which is the output of one doing of it, and to
     /// the steps before it.
+    ///
+    /// A step that took effect and failed because its output is not of its type is undone too, and the undo sees that
+    /// output. An output that is too large is not kept: an undo that refers to it is not tried, and the task is named
+    /// among those that could not be undone.
     Action {
         /// What kind of action.
         kind: ActionKind,
@@ -250,13 +185,25 @@ pub enum Undo {
         /// The most it may cost: a template that yields money.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_cost: Option<Template>,
-        /// How often and when it is tried again; by default until it succeeds.
+        /// How often and when it is tried again; by default until it succeeds. A try whose outcome is not known does
+        /// not count: its executor is asked again until it can say.
         #[serde(default = "Retry::forever")]
         retry: Retry,
     },
 }
 
 impl Undo {
+    /// Whether another asks for the same; it may be tried as often as it wants.
+    pub(super) fn asks_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Action { kind, with, max_cost, .. },
+                Self::Action { kind: other_kind, with: other_with, max_cost: other_cost, .. },
+            ) => (kind, with, max_cost) == (other_kind, other_with, other_cost),
+            _ => self == other,
+        }
+    }
+
     pub(super) const fn is_unsaid(&self) -> bool {
         matches!(self, Self::Unsaid)
     }
@@ -316,6 +263,9 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The largest count: so many are remembered for each key.
+    pub const MAX: u32 = 100_000;
+
     /// `count` in any span of `per`.
     #[must_use]
     pub const fn new(count: NonZeroU32, per: Duration) -> Self {

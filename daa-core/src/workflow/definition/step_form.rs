@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::duration_text;
-use super::step::{ActionStep, ApprovalStep, ChildStep, Each, Limit, OnFailure, Repeat, Retry, SignalStep};
+use super::retry::Retry;
+use super::step::{ActionStep, ApprovalStep, ChildStep, Each, Limit, OnFailure, Repeat, SignalStep};
 use super::{Condition, Step, StepKind, Template, Type, Undo};
 use crate::id::StepName;
 

@@ -80,6 +80,13 @@ impl Template {
         &self.node
     }
 
+    /// Whether it refers to a step of this name.
+    pub(in crate::workflow) fn refers_to(&self, step: &str) -> bool {
+        let mut found = false;
+        self.node().references(&mut |path| found |= path.root == step);
+        found
+    }
+
     pub(super) const fn is_null(&self) -> bool {
         matches!(self.node, Node::Literal(Value::Null))
     }

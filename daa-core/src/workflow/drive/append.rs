@@ -3,119 +3,55 @@
 use std::collections::BTreeMap;
 
 use super::launch::{Ready, bare, no};
-use super::{Committed, Drive, Stop};
-use crate::action::{GateError, MAX_PARAMS, Opening};
+use super::{Committed, Drive, MAX_CONFLICTS, Stop};
+use crate::action::{Action, Aim, Context, GateError, MAX_PARAMS, Opening, Pursuit, Transaction};
 use crate::event::{AppendError, ExpectedVersion, StreamWrite};
 use crate::id::{LimitKey, RunId, StreamId};
 use crate::workflow::error::WorkflowError;
 use crate::workflow::flight::{How, Landed, Verdict, launch, launch_undo, refused, withheld};
-use crate::workflow::limits::{LimitBook, LimitEvent, Taken};
+use crate::workflow::limits::{LimitEvent, Staged, Taken};
 use crate::workflow::load;
 use crate::workflow::metrics::Counters;
+use crate::workflow::parts::Parts;
 use crate::workflow::run::{
     ChildResult, Effect, Recorder, RunEvent, RunOutcome, RunStarted, StepError, Task, TaskResult, UndoResult,
     stream_of,
 };
 
 impl Drive {
+    /// Makes a decision durable, with what became of its tasks and what follows from it.
     pub(super) async fn append(&mut self, out: &Recorder, taken: &[Taken]) -> Result<Committed, Stop> {
-        loop {
+        let mut conflicts = 0;
+        while conflicts < MAX_CONFLICTS {
             let parts = self.parts.clone();
             let mut transaction = parts.gate.transaction();
-            let mut failed_ending = None;
-            for (at, landed) in self.landed.iter().enumerate().take(self.at_once) {
-                if let Some(ending) = &landed.ending
-                    && let Err(error) = transaction.conclude(ending).await
-                {
-                    failed_ending = Some((at, error));
-                    break;
-                }
-            }
-            match failed_ending {
+            match conclude(&self.landed, self.at_once, &mut transaction).await {
+                Ok(()) => {}
                 // Whoever ended the action first has ended its reservation too.
-                Some((at, error @ GateError::Refused(_))) => return self.ended_by_another(at, error).await,
-                Some((_, error)) => return Err(WorkflowError::Gate(error).into()),
-                None => {}
+                Err((at, error @ GateError::Refused(_))) => return self.ended_by_another(at, error).await,
+                Err((_, error)) => return Err(WorkflowError::Gate(error).into()),
             }
-            let mut starts = Launches::default();
             let mut own = Vec::new();
             if !out.events.is_empty() {
                 let expected = ExpectedVersion::Exact(self.durable);
                 own.push(StreamWrite::new(self.stream.clone(), expected, out.events.clone()));
             }
-            let mut limits: BTreeMap<&LimitKey, Vec<LimitEvent>> = BTreeMap::new();
-            for effect in &out.effects {
-                match effect {
-                    Effect::Perform(task) => {
-                        let asked = &mut transaction;
-                        match self.how(task) {
-                            Ok(Ready::Ask(action, context)) => match asked.request(&action, &context).await {
-                                Ok(Opening::Ready(attempt)) => {
-                                    starts.tasks.push((task.clone(), How::Attempt(attempt)));
-                                }
-                                Ok(Opening::Withheld(verdict)) => {
-                                    let error = GateError::withheld(verdict);
-                                    starts.decided.push(withheld(task, error, &action));
-                                }
-                                Ok(Opening::Refused(refusal)) => {
-                                    starts.decided.push(bare(task, refused(refusal)));
-                                }
-                                Err(GateError::IdUsed { .. }) => {
-                                    let how = How::Pursue { action, context, endorsement: None };
-                                    starts.tasks.push((task.clone(), how));
-                                }
-                                Err(GateError::Invalid(error)) => {
-                                    let error = StepError::OutOfBounds(error.to_string());
-                                    starts.decided.push(no(task, error));
-                                }
-                                Err(error) => return Err(WorkflowError::Gate(error).into()),
-                            },
-                            Ok(Ready::Go(how)) => starts.tasks.push((task.clone(), how)),
-                            Ok(Ready::Decided(result)) => {
-                                starts.decided.push(bare(task, Verdict::Task(result)));
-                            }
-                            Err(error) => starts.decided.push(no(task, error)),
-                        }
-                    }
-                    Effect::Undo(task) => starts.undos.push(task.clone()),
-                    Effect::Start { task, run } => match self.child(task, run)? {
-                        Ok(write) => own.push(write),
-                        Err(error) => {
-                            self.unstartable.insert(run.clone(), error);
-                            return self.again().await;
-                        }
-                    },
-                    Effect::Cancel(run) => {
-                        let by = self.run.started().actor.clone();
-                        let reason = format!("{} is rolled back", self.run.id());
-                        let event = RunEvent::CancelRequested { by, reason };
-                        own.push(self.note(run, &event)?);
-                    }
-                    Effect::Acquire { key, holder } => {
-                        limits.entry(key).or_default().push(LimitEvent::Acquired(holder.clone()));
-                    }
-                    Effect::Release { key, holder } => {
-                        limits.entry(key).or_default().push(LimitEvent::Released(holder.clone()));
-                    }
-                }
-            }
-            if !self.limits.stands(taken) {
+            let Some(starts) = self.follow(out, &mut transaction, &mut own).await? else {
                 return self.again().await;
+            };
+            let now = parts.clock.now();
+            let Some(places) = self.limits.stage(taken, changes(out), now)? else {
+                return self.again().await;
+            };
+            own.extend(places.iter().map(|place| place.write.clone()));
+            if let Some((parent, event)) = self.answer_to_parent(out) {
+                own.extend(told(&parts, &parent, &event).await?);
             }
-            let now = self.parts.clock.now();
-            let mut places = Vec::new();
-            for (&key, events) in &limits {
-                let write = self.limits.write(key, events, now)?;
-                own.push(write.clone());
-                places.push((key, events, write));
-            }
-            if let Some(write) = self.answer_to_parent(out)? {
-                own.push(write);
-            }
-            match transaction.commit(own).await {
+            let clash = match transaction.commit(own).await {
                 Ok(()) => {
-                    for (key, events, write) in &places {
-                        self.limits.confirm(key, write, events, now);
+                    places.iter().for_each(|place| self.limits.confirm(place, now));
+                    for place in &places {
+                        self.limits.compact(&*parts.store, &place.key, now).await;
                     }
                     return self.committed(out, starts).map(|()| Committed::Done);
                 }
@@ -123,38 +59,88 @@ impl Drive {
                     self.at_once /= 2;
                     return self.again().await;
                 }
-                Err(AppendError::Conflict { stream, .. }) => {
-                    if stream == self.stream {
-                        return self.again().await;
-                    }
-                    if let Some(key) =
-                        limits.keys().find(|key| LimitBook::stream(key).ok().as_ref() == Some(&stream))
-                    {
-                        self.limits.read(&*self.parts.store, key).await?;
-                        return self.again().await;
-                    }
-                    if let Some(task) = self.task_of(&stream, out) {
-                        // Its action was asked for under this id before: find out what became of it.
-                        self.known.insert(task);
-                        continue;
-                    }
-                    if let Some(run) = child_of(&stream, out) {
-                        self.unstartable.insert(run, "a run of its id exists already".to_owned());
-                        return self.again().await;
-                    }
-                    let ended = |landed: &Landed| {
-                        let ending = landed.ending.as_ref();
-                        ending.is_some_and(|ending| ending.action().stream().ok().as_ref() == Some(&stream))
-                    };
-                    if let Some(at) = self.landed.iter().position(ended) {
-                        let error = GateError::Contended { tries: 1 };
-                        return self.ended_by_another(at, error).await;
-                    }
-                    // The books moved: reserve and settle again.
-                }
+                Err(AppendError::Conflict { stream, .. }) => self.clash(&stream, out, &places),
                 Err(error) => return Err(error.into()),
+            };
+            match clash {
+                Clash::Run => return self.again().await,
+                Clash::Limit(key) => {
+                    self.limits.read(&*parts.store, &key).await?;
+                    return self.again().await;
+                }
+                // Each task but once.
+                Clash::Begun(task) => drop(self.known.insert(task)),
+                Clash::Child(run) => {
+                    self.unstartable.insert(run, "a run of its id exists already".to_owned());
+                    return self.again().await;
+                }
+                Clash::Ended(at) => {
+                    return self.ended_by_another(at, GateError::Contended { tries: 1 }).await;
+                }
+                Clash::Books => conflicts += 1,
             }
         }
+        Err(WorkflowError::Contended { tries: MAX_CONFLICTS }.into())
+    }
+
+    /// Makes what follows from a decision part of the append; `None` where the decision has to be made again.
+    async fn follow(
+        &mut self,
+        out: &Recorder,
+        transaction: &mut Transaction<'_>,
+        own: &mut Vec<StreamWrite>,
+    ) -> Result<Option<Launches>, Stop> {
+        let mut starts = Launches::default();
+        let mut unstartable = false;
+        for effect in &out.effects {
+            match effect {
+                Effect::Perform(task) => match self.how(task) {
+                    Ok(Ready::Ask(action, context)) => {
+                        starts.ask(task, action, context, transaction).await?;
+                    }
+                    Ok(Ready::Go(how)) => starts.tasks.push((task.clone(), how)),
+                    Ok(Ready::Decided(result)) => starts.decided.push(bare(task, Verdict::Task(result))),
+                    Err(error) => starts.decided.push(no(task, error)),
+                },
+                Effect::Undo(task) => starts.undos.push(task.clone()),
+                Effect::Start { task, run } => match self.child(task, run)? {
+                    Ok(write) => own.push(write),
+                    Err(error) => {
+                        self.unstartable.insert(run.clone(), error);
+                        unstartable = true;
+                    }
+                },
+                Effect::Cancel(run) => {
+                    let by = self.run.started().actor.clone();
+                    let reason = format!("{} is rolled back", self.run.id());
+                    let event = RunEvent::CancelRequested { by, reason };
+                    own.push(note(&self.parts, run, &event)?);
+                }
+                Effect::Acquire { .. } | Effect::Release { .. } => {}
+            }
+        }
+        Ok((!unstartable).then_some(starts))
+    }
+
+    /// What another writer was faster with, by the stream of the conflict.
+    fn clash(&self, stream: &StreamId, out: &Recorder, places: &[Staged]) -> Clash {
+        if *stream == self.stream {
+            return Clash::Run;
+        }
+        if let Some(place) = places.iter().find(|place| place.write.stream == *stream) {
+            return Clash::Limit(place.key.clone());
+        }
+        if let Some(task) = self.task_of(stream, out) {
+            return Clash::Begun(task);
+        }
+        if let Some(run) = child_of(stream, out) {
+            return Clash::Child(run);
+        }
+        let ended = |landed: &Landed| {
+            let ending = landed.ending.as_ref();
+            ending.is_some_and(|ending| ending.action().stream().ok().as_ref() == Some(stream))
+        };
+        self.landed.iter().position(ended).map_or(Clash::Books, Clash::Ended)
     }
 
     /// The run is as it was before the decision, which has to be made again.
@@ -171,9 +157,7 @@ impl Drive {
             landed.guard = None;
             let text = "its end was recorded by another performer".to_owned();
             landed.result = match landed.result {
-                Verdict::Undo(_) => {
-                    Verdict::Undo(UndoResult::Failed { error: StepError::Uncertain(text), retryable: true })
-                }
+                Verdict::Undo(_) => Verdict::Undo(UndoResult::Unknown(text)),
                 _ => Verdict::Task(TaskResult::Unknown(text)),
             };
         }
@@ -270,29 +254,26 @@ impl Drive {
         Ok(Ok(StreamWrite::new(stream, ExpectedVersion::NO_STREAM, vec![event])))
     }
 
-    fn note(&self, run: &RunId, event: &RunEvent) -> Result<StreamWrite, Stop> {
-        let event = event.to_new(self.parts.clock.now())?;
-        Ok(StreamWrite::new(load::stream(run)?, ExpectedVersion::Any, vec![event]))
-    }
-
-    /// Tells the run that waits for this one how it ended; in the append that ends it.
-    fn answer_to_parent(&self, out: &Recorder) -> Result<Option<StreamWrite>, Stop> {
-        let (Some(outcome), Some(parent)) = (self.run.outcome(), &self.run.started().parent) else {
-            return Ok(None);
-        };
+    /// What the run that waits for this one is told: how it ended, in the append that ends it.
+    fn answer_to_parent(&self, out: &Recorder) -> Option<(RunId, RunEvent)> {
+        let (outcome, parent) = (self.run.outcome()?, self.run.started().parent.as_ref()?);
         if out.events.is_empty() {
-            return Ok(None);
+            return None;
         }
+        let task = parent.task.clone();
         if let Some(left) = self.run.undone_after_all() {
-            let event = RunEvent::ChildUndone { task: parent.task.clone(), left: left.to_vec() };
-            return self.note(&parent.run, &event).map(Some);
+            return Some((parent.run.clone(), RunEvent::ChildUndone { task, left: left.to_vec() }));
         }
         let result = match outcome {
             RunOutcome::Completed { output } => ChildResult::Completed(output.clone()),
-            RunOutcome::RolledBack { cause, .. } => ChildResult::Failed(cause.to_string()),
+            RunOutcome::RolledBack { cause, left } if left.is_empty() => {
+                ChildResult::Failed(cause.to_string())
+            }
+            RunOutcome::RolledBack { cause, left } => {
+                ChildResult::PartlyUndone { cause: cause.to_string(), left: left.clone() }
+            }
         };
-        let event = RunEvent::ChildEnded { task: parent.task.clone(), result };
-        self.note(&parent.run, &event).map(Some)
+        Some((parent.run.clone(), RunEvent::ChildEnded { task, result }))
     }
 
     /// The task whose action has this stream, among those that have just begun.
@@ -305,12 +286,103 @@ impl Drive {
     }
 }
 
+/// What another writer was faster with.
+enum Clash {
+    Run,
+    Limit(LimitKey),
+    /// The action of a task was asked for under its id before: to be found out what became of it.
+    Begun(Task),
+    /// A run that a task waits for.
+    Child(RunId),
+    /// The end of what landed here.
+    Ended(usize),
+    /// The books moved: to be reserved and settled again.
+    Books,
+}
+
+/// What happens to places under limits.
+fn changes(out: &Recorder) -> BTreeMap<LimitKey, Vec<LimitEvent>> {
+    let mut changes: BTreeMap<LimitKey, Vec<LimitEvent>> = BTreeMap::new();
+    for effect in &out.effects {
+        let (key, event) = match effect {
+            Effect::Acquire { key, holder } => (key, LimitEvent::Acquired(holder.clone())),
+            Effect::Release { key, holder } => (key, LimitEvent::Released(holder.clone())),
+            _ => continue,
+        };
+        changes.entry(key.clone()).or_default().push(event);
+    }
+    changes
+}
+
+/// What is written to the stream of another run.
+fn note(parts: &Parts, run: &RunId, event: &RunEvent) -> Result<StreamWrite, WorkflowError> {
+    let event = event.to_new(parts.clock.now())?;
+    Ok(StreamWrite::new(load::stream(run)?, ExpectedVersion::Any, vec![event]))
+}
+
+/// What is written to the stream of the run that waits for one. It is open until it is told that that has ended. That
+/// what it did is undone it may not have asked for: if it has ended, or was archived, it is told nothing.
+async fn told(parts: &Parts, parent: &RunId, event: &RunEvent) -> Result<Option<StreamWrite>, WorkflowError> {
+    let note = note(parts, parent, event)?;
+    if !matches!(event, RunEvent::ChildUndone { .. }) {
+        return Ok(Some(note));
+    }
+    match load::latest(parts, parent).await {
+        Ok(Some(waiting)) if waiting.outcome().is_none() => {
+            Ok(Some(StreamWrite { expected: ExpectedVersion::Exact(waiting.version()), ..note }))
+        }
+        Ok(_) | Err(WorkflowError::Archived { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// What follows from an append.
 #[derive(Default)]
 struct Launches {
     tasks: Vec<(Task, How)>,
     undos: Vec<Task>,
     decided: Vec<Landed>,
+}
+
+impl Launches {
+    /// Asks the gate for the action of a task that has just begun.
+    async fn ask(
+        &mut self,
+        task: &Task,
+        action: Action,
+        context: Context,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<(), Stop> {
+        match transaction.request(&action, &context).await {
+            Ok(Opening::Ready(attempt)) => self.tasks.push((task.clone(), How::Attempt(attempt))),
+            Ok(Opening::Withheld(error)) => self.decided.push(withheld(task, error)),
+            Ok(Opening::Refused(refusal)) => self.decided.push(bare(task, refused(refusal))),
+            Err(GateError::InProgress { id }) => {
+                let (endorsement, pursuit) = (None, Pursuit::Again);
+                let aim = Aim { id, action: Some(action), context, endorsement, pursuit };
+                self.tasks.push((task.clone(), How::Pursue { aim, unasked: None }));
+            }
+            Err(GateError::Invalid(error)) => {
+                self.decided.push(no(task, StepError::OutOfBounds(error.to_string())));
+            }
+            Err(error) => return Err(WorkflowError::Gate(error).into()),
+        }
+        Ok(())
+    }
+}
+
+/// Makes the ends of actions part of the append; the error names the one that cannot be.
+async fn conclude(
+    landed: &[Landed],
+    at_once: usize,
+    transaction: &mut Transaction<'_>,
+) -> Result<(), (usize, GateError)> {
+    for (at, landed) in landed.iter().enumerate().take(at_once) {
+        if let Some(ending) = &landed.ending {
+            transaction.conclude(ending).await.map_err(|error| (at, error))?;
+        }
+    }
+    Ok(())
 }
 
 fn child_of(stream: &StreamId, out: &Recorder) -> Option<RunId> {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::Drive;
-use crate::action::{Action, ActionError, Context, Endorsement, Seen};
-use crate::failure_text::shortened;
+use crate::action::{Action, ActionError, Aim, Context, Endorsement, Pursuit, Seen};
+use crate::failure_text::{error_text, shortened};
 use crate::id::{ActionId, ActionKind};
 use crate::workflow::flight::{Flight, How, Landed, Verdict};
 use crate::workflow::leased::Leased;
@@ -36,21 +36,22 @@ impl Drive {
     /// How a task is performed whose action may have been asked for before.
     pub(super) fn pursue(&self, task: &Task) -> Result<Ready, StepError> {
         if let Some(action) = self.run.action(task) {
-            let (action, context) = (action?, self.run.context(task));
-            return Ok(Ready::Go(if self.run.is_rolling_back() {
-                How::Settle { action, context }
-            } else {
-                let endorsement = self.run.approval(task).map(|approval| {
-                    Endorsement::new(
-                        approval.by.clone(),
-                        approval.subject,
-                        approval.ruleset,
-                        approval.at,
-                        approval.expires,
-                    )
-                });
-                How::Pursue { action, context, endorsement }
-            }));
+            let id = self.run.action_id(task).map_err(|error| StepError::OutOfBounds(error_text(&error)))?;
+            let settle = self.run.is_rolling_back();
+            let pursuit = if settle { Pursuit::Settle } else { self.run.pursuit() };
+            let endorsement = self.run.approval(task).map(|approval| {
+                Endorsement::new(
+                    approval.by.clone(),
+                    approval.subject,
+                    approval.ruleset,
+                    approval.at,
+                    approval.expires,
+                )
+            });
+            let (action, unasked) =
+                action.map_or_else(|error| (None, Some(error)), |action| (Some(action), None));
+            let aim = Aim { id, action, context: self.run.context(task), endorsement, pursuit };
+            return Ok(Ready::Go(How::Pursue { aim, unasked }));
         }
         // A request for approval: asked under the rules that are in force now.
         let Some((subject, digest)) = self.run.subject(task) else {
@@ -68,7 +69,6 @@ impl Drive {
 }
 
 /// How a task is performed.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and never kept")]
 pub(super) enum Ready {
     /// The gate is asked in the append.
     Ask(Action, Context),
@@ -78,7 +78,7 @@ pub(super) enum Ready {
 }
 
 pub(super) fn bare(task: &Task, result: Verdict) -> Landed {
-    Landed { task: task.clone(), ending: None, result, progress: None, guard: None }
+    Landed { task: task.clone(), ending: None, result, progress: None, found: Vec::new(), guard: None }
 }
 
 pub(super) fn no(task: &Task, error: StepError) -> Landed {

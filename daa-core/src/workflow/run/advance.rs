@@ -14,10 +14,8 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::failure_text::error_text;
 use crate::id::{ActionId, ActionKind, AgentId, LimitKey, RunId, WorkflowName};
-use crate::workflow::definition::{Limit, OnFailure, StepIndex, StepKind};
+use crate::workflow::definition::{Limit, MAX_LANES, OnFailure, StepIndex, StepKind};
 
-/// The most items of a step over a list.
-pub(super) const MAX_LANES: u32 = 1_000;
 /// The largest output of a run, in bytes of JSON: it is part of an event.
 const MAX_OUTPUT: usize = crate::event::BatchLimits::PAYLOAD / 2;
 
@@ -32,14 +30,20 @@ impl Run {
         loop {
             let before = out.events.len();
             self.release(now, out);
+            // Nothing goes on, and the run does not end, before all places are given back.
+            if out.is_full() {
+                return;
+            }
             match &self.state.phase {
                 Phase::Ended(_) => return,
-                Phase::RollingBack(_) if !self.state.paused => {
-                    self.recheck(now, out);
-                    self.advance_undo(now, out);
+                Phase::RollingBack(_) => {
+                    self.stop_children(now, out);
+                    if !self.state.paused {
+                        self.recheck(now, out);
+                        self.advance_undo(now, out);
+                    }
                 }
                 Phase::Running => self.advance_steps(now, limits, out),
-                Phase::RollingBack(_) => {}
             }
             if out.events.len() == before {
                 return;
@@ -77,7 +81,7 @@ impl Run {
                 return;
             }
         }
-        if self.unsettled == 0 {
+        if self.unsettled == 0 && self.state.holding.is_empty() {
             self.complete(now, out);
         }
     }
@@ -105,9 +109,12 @@ impl Run {
         };
         let over: Vec<_> = self.state.holding.iter().filter_map(over).collect();
         for (task, key) in over {
+            if out.is_full() {
+                return;
+            }
             let holder = self.holder(&task);
             self.record(RunEvent::Released { task }, now, out);
-            out.effects.push(Effect::Release { key, holder });
+            out.then(Effect::Release { key, holder });
         }
     }
 
@@ -121,9 +128,10 @@ impl Run {
             Ok((key, Room::Granted)) => {
                 let holder = self.id().to_string();
                 self.record(RunEvent::Admitted { key: key.clone() }, now, out);
-                out.effects.push(Effect::Acquire { key, holder });
+                out.then(Effect::Acquire { key, holder });
                 true
             }
+            Ok((_, Room::Unread)) => false,
             Ok((key, Room::Full { until })) => {
                 let queued = Admission::Queued { key: key.clone(), until };
                 if self.state.admission != queued {
@@ -203,11 +211,9 @@ impl Run {
         let (Some(task), Some(lane)) = (self.task(spot), self.lane(spot)) else { return };
         match due {
             Due::Begin => self.begin(spot, now, limits, out),
-            Due::Retry => match self.step(spot.step).and_then(|(_, step)| step.deadline) {
-                Some(deadline) if deadline <= now => {
-                    self.give_up(&task, StepError::Deadline { deadline }, now, out);
-                }
-                _ => self.perform(spot, now, None, out),
+            Due::Retry => match self.too_late(spot, now) {
+                Some(error) => self.give_up(&task, error, now, out),
+                None => self.perform(spot, now, None, out),
             },
             Due::Recheck => self.recheck_one(spot, now, out),
             Due::Rung => self.record(RunEvent::done(task, Value::Null), now, out),
@@ -221,10 +227,7 @@ impl Run {
             }
             Due::Late => {
                 if let LaneState::Waiting { on: Wait::Run(run), .. } = &lane.state {
-                    // It says itself how it ended.
-                    let (run, on) = (run.clone(), Wait::Run(run.clone()));
-                    self.record(RunEvent::Waiting { task, on, until: None }, now, out);
-                    return out.effects.push(Effect::Cancel(run));
+                    return self.stop_child(task, run.clone(), now, out);
                 }
                 let error = match (&lane.state, self.step(spot.step)) {
                     (LaneState::Waiting { on: Wait::Approval(_), .. }, _) => StepError::NotApproved,
@@ -248,7 +251,7 @@ impl Run {
                     self.begin(Spot { lane: next, ..spot }, now, limits, out);
                 } else {
                     let error = StepError::Endless { times: next };
-                    self.record(RunEvent::Failed { task, error, again: None, effect: false }, now, out);
+                    self.record(RunEvent::failed(task, error, None), now, out);
                 }
             }
         }
@@ -268,14 +271,23 @@ impl Run {
                 });
                 self.record(RunEvent::done(task.clone(), output), now, out);
             }
-            Some(_) => self.perform(spot, now, None, out),
+            Some(_) => match self.too_late(spot, now) {
+                Some(error) => self.give_up(task, error, now, out),
+                None => self.perform(spot, now, None, out),
+            },
             None => {}
         }
     }
 
+    /// Why nothing of a step is begun any more whose deadline has passed.
+    fn too_late(&self, spot: Spot, now: Timestamp) -> Option<StepError> {
+        let deadline = self.step(spot.step)?.1.deadline.filter(|&deadline| deadline <= now)?;
+        Some(StepError::Deadline { deadline })
+    }
+
     /// A task comes to nothing, without effect.
     fn give_up(&mut self, task: &Task, error: StepError, now: Timestamp, out: &mut Recorder) {
-        self.record(RunEvent::Failed { task: task.clone(), error, again: None, effect: false }, now, out);
+        self.record(RunEvent::failed(task.clone(), error, None), now, out);
     }
 
     /// Asks the executors again that could not say what became of a task.
@@ -285,7 +297,12 @@ impl Run {
             _ => false,
         });
         let spots: Vec<Spot> = unknown.map(|(spot, _)| spot).collect();
-        spots.into_iter().for_each(|spot| self.recheck_one(spot, now, out));
+        for spot in spots {
+            if out.is_full() {
+                return;
+            }
+            self.recheck_one(spot, now, out);
+        }
     }
 
     fn recheck_one(&mut self, spot: Spot, now: Timestamp, out: &mut Recorder) {
@@ -293,7 +310,7 @@ impl Run {
         // The same try: whether there will be another one is what is asked.
         let attempt = lane.tries;
         self.record(RunEvent::Began { task: task.clone(), attempt, deadline: None, held: None }, now, out);
-        out.effects.push(Effect::Perform(task));
+        out.then(Effect::Perform(task));
     }
 
     /// Opens a step that waits for no other.
@@ -323,8 +340,11 @@ impl Run {
 
     /// Begins a task for the first time, or again after it waited for room.
     fn begin(&mut self, spot: Spot, now: Timestamp, limits: &mut dyn Limits, out: &mut Recorder) {
-        let (Some(task), Some((step, _))) = (self.task(spot), self.step(spot.step)) else { return };
-        let deadline = step.deadline.map(|span| now + span);
+        let (Some(task), Some((step, state))) = (self.task(spot), self.step(spot.step)) else { return };
+        if let Some(error) = self.too_late(spot, now) {
+            return self.give_up(&task, error, now, out);
+        }
+        let deadline = state.deadline.or(step.deadline.map(|span| now + span));
         let wait = |on, until| RunEvent::Waiting { task: task.clone(), on, until };
         let event = match &step.kind {
             StepKind::Action(_) | StepKind::Approval(_) | StepKind::Workflow(_) => {
@@ -332,6 +352,7 @@ impl Run {
                 let held = match limit.map(|limit| self.room(&limit, Some(&task), limits, now)).transpose() {
                     Ok(None) => None,
                     Ok(Some((key, Room::Granted))) => Some(key),
+                    Ok(Some((_, Room::Unread))) => return,
                     Ok(Some((key, Room::Full { until }))) => {
                         let waiting = LaneState::Waiting { on: Wait::Limit(key.clone()), until };
                         if self.lane(spot).is_none_or(|lane| lane.state != waiting) {
@@ -375,7 +396,7 @@ impl Run {
         };
         let attempt = self.lane(spot).map_or(0, |lane| lane.tries).saturating_add(1);
         if let Some(key) = &held {
-            out.effects.push(Effect::Acquire { key: key.clone(), holder: self.holder(&task) });
+            out.then(Effect::Acquire { key: key.clone(), holder: self.holder(&task) });
         }
         let began = RunEvent::Began { task: task.clone(), attempt, deadline, held };
         self.record(began, now, out);
@@ -384,9 +405,9 @@ impl Run {
             Some(run) => {
                 let (on, until) = (Wait::Run(run.clone()), deadline);
                 self.record(RunEvent::Waiting { task: task.clone(), on, until }, now, out);
-                out.effects.push(Effect::Start { task, run });
+                out.then(Effect::Start { task, run });
             }
-            None => out.effects.push(Effect::Perform(task)),
+            None => out.then(Effect::Perform(task)),
         }
     }
 
@@ -407,18 +428,9 @@ impl Run {
     pub(super) fn record_end(&mut self, outcome: RunOutcome, now: Timestamp, out: &mut Recorder) {
         if let Admission::Held(key) = self.state.admission.clone() {
             let holder = self.id().to_string();
-            out.effects.push(Effect::Release { key, holder });
+            out.then(Effect::Release { key, holder });
         }
         self.record(RunEvent::Ended(outcome), now, out);
-    }
-
-    /// The runs that tasks wait for.
-    pub(super) fn children(&self) -> Vec<RunId> {
-        let child = |(_, lane): (Spot, &Lane)| match &lane.state {
-            LaneState::Waiting { on: Wait::Run(run), .. } => Some(run.clone()),
-            _ => None,
-        };
-        self.open_lanes().filter_map(child).collect()
     }
 
     /// The tasks that wait for another run, and which.
@@ -446,8 +458,8 @@ impl Run {
 
     /// When the run goes on by itself; `None`: when something else happens to it.
     pub(in crate::workflow) fn wake(&self) -> Option<Timestamp> {
-        if self.outcome().is_some() || self.state.paused {
-            return None;
+        if self.state.paused {
+            return (self.state.phase == Phase::Running).then(|| self.deadline()).flatten();
         }
         let lanes = self.open_lanes().filter_map(|(_, lane)| match &lane.state {
             LaneState::Backoff { until } => Some(*until),
@@ -462,7 +474,7 @@ impl Run {
         let own = match &self.state.phase {
             Phase::Running => self.deadline(),
             Phase::RollingBack(_) => self.undo_wake(),
-            Phase::Ended(_) => None,
+            Phase::Ended(_) => return None,
         };
         lanes.chain(queued).chain(own).min()
     }

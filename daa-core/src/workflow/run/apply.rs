@@ -43,18 +43,23 @@ impl Run {
                 if let Wait::Approval(request) = &on {
                     lane.requests = request.number;
                 }
+                // A signal is waited for until the deadline of its step.
+                let deadline = until.filter(|_| matches!(on, Wait::Signal(_)));
                 lane.state = LaneState::Waiting { on, until };
-                None
+                deadline
             }),
             RunEvent::Succeeded { task, output, cost, replayed } => {
                 self.succeeded(&task, output, cost, replayed);
             }
-            RunEvent::Failed { task, error, again, effect } => self.failed(&task, error, again, effect),
+            RunEvent::Failed { task, error, again, effect, output } => {
+                self.failed(&task, error, again, effect.then_some(output));
+            }
             RunEvent::Unknown { task, again, .. } => self.on_lane(&task, false, |lane| {
                 lane.checks = lane.checks.saturating_add(1);
                 lane.state = LaneState::Unknown { again };
                 None
             }),
+            RunEvent::Reconciled { .. } => {}
             RunEvent::Skipped { step } => {
                 if let Some(index) = self.definition.index(step.as_str()) {
                     self.settle(index, StepPhase::Skipped, Value::Null);
@@ -78,8 +83,10 @@ impl Run {
             }),
             RunEvent::Signalled { signal, payload, key } => {
                 self.state.signal_count = self.state.signal_count.saturating_add(1);
+                if let Some(key) = key {
+                    self.state.signal_keys_of.entry(signal.clone()).or_default().insert(key);
+                }
                 self.state.signals.entry(signal).or_default().push_back(payload);
-                self.state.signal_keys.extend(key);
             }
             RunEvent::Decided { task, approval } => self.on_lane(&task, false, |lane| {
                 lane.approval = Some(approval);
@@ -93,9 +100,10 @@ impl Run {
             }),
             RunEvent::ChildEnded { task, result } => match result {
                 ChildResult::Completed(output) => self.child_completed(&task, output),
-                ChildResult::Failed(error) => self.failed(&task, StepError::Child(error), None, false),
+                ChildResult::Failed(error) => self.failed(&task, StepError::Child(error), None, None),
+                ChildResult::PartlyUndone { cause, left } => self.partly_undone(&task, &cause, &left),
             },
-            RunEvent::RollBackRequested { by, reason } => {
+            RunEvent::RollBackRequested { by, reason, .. } => {
                 if let Phase::Ended(RunOutcome::Completed { .. }) = self.state.phase {
                     self.state.phase = Phase::RollingBack(FailureCause::Cancelled { by, reason });
                     self.state.reopened = true;
@@ -114,6 +122,7 @@ impl Run {
             RunEvent::Paused { .. } => self.state.paused = true,
             RunEvent::Resumed => self.state.paused = false,
             RunEvent::CancelRequested { by, reason } => {
+                self.state.paused = false;
                 let running = self.state.phase == Phase::Running;
                 if running && self.state.cancel.is_none() {
                     self.state.cancel = Some(FailureCause::Cancelled { by, reason });
@@ -131,6 +140,8 @@ impl Run {
                 };
             }),
             RunEvent::UndoFailed { task, error, again } => self.on_undo(&task, |lane| {
+                let unknown = matches!(error, StepError::Uncertain(_));
+                lane.undo_checks = if unknown { lane.undo_checks.saturating_add(1) } else { 0 };
                 lane.undo = again.map_or(UndoState::GivenUp, |until| UndoState::Backoff { until });
                 lane.undo_error = Some(error);
             }),
@@ -227,13 +238,26 @@ impl Run {
         let gives = self.definition_of(task).map(|step| step.gives.check(task.step.as_str(), &output));
         match gives {
             Some(Err(mismatch)) => {
-                self.failed(task, StepError::Mismatch(mismatch.to_string()), None, true);
+                self.failed(task, StepError::Mismatch(mismatch.to_string()), None, Some(output));
             }
             _ => self.succeeded(task, output, None, false),
         }
     }
 
-    fn failed(&mut self, task: &Task, error: StepError, again: Option<Timestamp>, effect: bool) {
+    /// The other run has undone what it could: what it left is for a person to look at.
+    fn partly_undone(&mut self, task: &Task, cause: &str, left: &[Task]) {
+        let left: Vec<_> = left.iter().map(Task::text).collect();
+        let error = StepError::Child(format!("{cause}; not undone: {}", left.join(", ")));
+        let waits =
+            self.spot(task).and_then(|spot| self.lane(spot)).is_some_and(|lane| !lane.state.is_over());
+        if waits {
+            self.failed(task, error, None, Some(Value::Null));
+            self.on_undo(task, |lane| lane.undo = UndoState::GivenUp);
+        }
+    }
+
+    /// `effect`: it took effect all the same, and yields this.
+    fn failed(&mut self, task: &Task, error: StepError, again: Option<Timestamp>, effect: Option<Value>) {
         self.on_lane(task, true, |_| None);
         let Some(spot) = self.spot(task) else { return };
         let endless = matches!(error, StepError::Endless { .. });
@@ -245,7 +269,8 @@ impl Run {
             Some(until) => lane.state = LaneState::Backoff { until },
             None => {
                 lane.state = LaneState::Failed { error };
-                if effect {
+                if let Some(output) = effect {
+                    lane.output = output;
                     self.took_effect(spot);
                 }
                 self.settle_if_done(spot);
@@ -285,7 +310,9 @@ impl Run {
         let (over_list, looped) = (step.each.is_some(), step.repeat.is_some());
         let Some(state) = self.state.steps.get_mut(spot.step.get()) else { return };
         let output = if over_list {
-            state.lanes.iter().map(|lane| lane.output.clone()).collect()
+            let done = |lane: &Lane| lane.state == LaneState::Done;
+            let output = |lane: &Lane| if done(lane) { lane.output.clone() } else { Value::Null };
+            state.lanes.iter().map(output).collect()
         } else if failed {
             Value::Null
         } else {
@@ -323,15 +350,17 @@ impl Run {
         if self.state.phase != Phase::Running {
             return;
         }
+        // A pause puts the end off that a run comes to by itself, and not the one that was set for it.
+        self.state.paused &= !matches!(cause, FailureCause::Deadline { .. });
         self.state.phase = Phase::RollingBack(cause);
         self.ready.clear();
         for step in &mut self.state.steps {
             for lane in &mut step.lanes {
                 let given_up = match &mut lane.state {
                     LaneState::Due | LaneState::Backoff { .. } => true,
-                    // Another run goes on until it is told to stop, and says so.
+                    // Another run goes on until it is told to stop, which is due now, and says so.
                     LaneState::Waiting { on: Wait::Run(_), until } => {
-                        *until = None;
+                        *until = Some(Timestamp::EPOCH);
                         false
                     }
                     LaneState::Waiting { .. } => true,

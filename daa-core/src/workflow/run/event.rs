@@ -268,8 +268,15 @@ pub enum Undone {
 pub enum ChildResult {
     /// It completed, with this output.
     Completed(Value),
-    /// It did not.
+    /// It did not, and everything it did is undone.
     Failed(String),
+    /// It did not, and something of what it did could not be undone.
+    PartlyUndone {
+        /// Why it failed.
+        cause: String,
+        /// What could not be undone, of its own tasks.
+        left: Vec<Task>,
+    },
 }
 
 /// How a run ended.
@@ -376,6 +383,9 @@ pub enum RunEvent {
         /// It took effect all the same, and has to be undone.
         #[serde(default, skip_serializing_if = "is_default")]
         effect: bool,
+        /// What it yields, where it took effect: of no use to the run, but to whatever undoes it.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
     },
     /// Nobody can say yet whether a try took effect.
     Unknown {
@@ -385,6 +395,16 @@ pub enum RunEvent {
         error: StepError,
         /// When its executor is asked again.
         again: Timestamp,
+    },
+    /// The executor of a task was asked what became of an attempt, and knew it.
+    Reconciled {
+        /// The task.
+        task: Task,
+        /// Whether it took effect.
+        effect: bool,
+        /// It was an attempt to undo the task.
+        #[serde(default, skip_serializing_if = "is_default")]
+        undo: bool,
     },
     /// The condition of a step does not hold.
     Skipped {
@@ -425,7 +445,7 @@ pub enum RunEvent {
         /// The answer.
         approval: Approval,
     },
-    /// A request for approval stands no longer, because the rules changed: the task begins again.
+    /// A request for approval stands no longer, because the rules changed, or what it was about: the task begins again.
     AskedAgain {
         /// The task.
         task: Task,
@@ -443,6 +463,9 @@ pub enum RunEvent {
         by: AgentId,
         /// Why, for people.
         reason: String,
+        /// The priority of the run, for workers that do not know it any more.
+        #[serde(default, skip_serializing_if = "is_default")]
+        priority: i16,
     },
     /// What a run did that a task had waited for was undone.
     ChildUndone {
@@ -458,14 +481,14 @@ pub enum RunEvent {
         /// Its value.
         value: Value,
     },
-    /// Nothing new is begun until it is resumed.
+    /// Nothing new is begun until it is resumed or cancelled, or its deadline has come.
     Paused {
         /// Why, for people.
         reason: String,
     },
     /// It goes on.
     Resumed,
-    /// It is to stop, and what was done is to be undone.
+    /// It is to stop, and what was done is to be undone. A pause is over.
     CancelRequested {
         /// Who asked.
         by: AgentId,
@@ -559,6 +582,7 @@ kinds! {
     Succeeded => "workflow.succeeded.v1",
     Failed => "workflow.failed.v1",
     Unknown => "workflow.unknown.v1",
+    Reconciled => "workflow.reconciled.v1",
     Skipped => "workflow.skipped.v1",
     Repeated => "workflow.repeated.v1",
     Released => "workflow.released.v1",
@@ -585,6 +609,11 @@ kinds! {
 }
 
 impl RunEvent {
+    /// A try came to nothing.
+    pub(in crate::workflow) const fn failed(task: Task, error: StepError, again: Option<Timestamp>) -> Self {
+        Self::Failed { task, error, again, effect: false, output: Value::Null }
+    }
+
     /// A task that is no action is done.
     pub(in crate::workflow) const fn done(task: Task, output: Value) -> Self {
         Self::Succeeded { task, output, cost: None, replayed: false }
@@ -600,5 +629,25 @@ impl RunEvent {
 
     pub(in crate::workflow) fn to_new(&self, at: Timestamp) -> Result<NewEvent, DecodeError> {
         NewEvent::json(self.kind(), at, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_of_earlier_versions_are_read() {
+        let read = |json: Value| serde_json::from_value::<RunEvent>(json).unwrap();
+        let task = Task::new("s".try_into().unwrap(), 0);
+        let failed = read(json!({ "failed": { "task": "s", "error": "no_list", "effect": true } }));
+        let error = StepError::NoList;
+        let expected =
+            RunEvent::Failed { task: task.clone(), error, again: None, effect: true, output: Value::Null };
+        assert_eq!(failed, expected);
+        let ended = read(json!({ "child_ended": { "task": "s", "result": { "failed": "why" } } }));
+        assert_eq!(ended, RunEvent::ChildEnded { task, result: ChildResult::Failed("why".to_owned()) });
     }
 }

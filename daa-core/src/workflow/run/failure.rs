@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::event::Task;
 use crate::action::Refusal;
 use crate::clock::Timestamp;
-use crate::id::{AgentId, RuleId};
+use crate::id::{ActionId, AgentId, RuleId};
 
 /// Why a try of a step failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -38,6 +38,15 @@ pub enum StepError {
     /// It is out of bounds.
     #[error("{0}")]
     OutOfBounds(String),
+    /// Its id was used for another action before; nothing was done.
+    #[error("action id {id} was used for another action")]
+    IdUsed {
+        /// The id.
+        id: ActionId,
+    },
+    /// It took effect, and its output is too large to be kept.
+    #[error("it took effect, but its output cannot be kept: {0}")]
+    OutputOutOfBounds(String),
     /// A value is not of the type that the definition promises.
     #[error("{0}")]
     Mismatch(String),

@@ -9,7 +9,7 @@ use super::state::Run;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::fault::{Fault, Reaction, Retry};
-use crate::id::{AgentId, RuleId, SignalName};
+use crate::id::{AgentId, RuleId, RunId, SignalName};
 use crate::workflow::definition::{Mismatch, StepKind};
 
 /// The longest key of a signal, in bytes.
@@ -27,7 +27,7 @@ pub enum Request {
         signal: SignalName,
         /// What it carries.
         payload: Value,
-        /// A key under which it counts once, however often it is sent.
+        /// A key under which it counts once, however often it is sent; other signals have keys of their own.
         key: Option<String>,
     },
     /// A request for approval is answered.
@@ -39,7 +39,7 @@ pub enum Request {
         /// Its new value.
         value: Value,
     },
-    /// Nothing new is to be begun.
+    /// Nothing new is to be begun, until it is resumed or cancelled, or its deadline has come.
     Pause {
         /// Why, for people.
         reason: String,
@@ -53,7 +53,7 @@ pub enum Request {
         /// Why, for people.
         reason: String,
     },
-    /// It is to stop, and what was done is to be undone.
+    /// It is to stop, and what was done is to be undone; also where it is paused.
     Cancel {
         /// Who asks.
         by: AgentId,
@@ -178,6 +178,21 @@ pub enum Refused {
     /// It has not completed: cancel it instead.
     #[error("the run has not completed")]
     NotCompleted,
+    /// An agent performs it, as its plan: it can be cancelled, and nothing else.
+    #[error("the run is the plan of an agent, which can only be cancelled")]
+    Attached,
+    /// It has ended, and its history was moved to an artefact: what it did can no longer be undone by it.
+    #[error("the run is archived in artefact {artifact}")]
+    Archived {
+        /// Where its history is.
+        artifact: Digest,
+    },
+    /// Another run waited for it, and decides whether it is rolled back.
+    #[error("the run is a part of run {parent}, which decides whether it is rolled back")]
+    PartOf {
+        /// The run that waited for it: roll that one back instead.
+        parent: RunId,
+    },
     /// It is not paused.
     #[error("the run is not paused")]
     NotPaused,
@@ -204,6 +219,9 @@ impl Run {
         now: Timestamp,
     ) -> Result<Option<RunEvent>, Refused> {
         match (&self.state.phase, &request) {
+            (_, request) if self.state.started.attached && !matches!(request, Request::Cancel { .. }) => {
+                return Err(Refused::Attached);
+            }
             (Phase::Ended(RunOutcome::Completed { .. }), Request::RollBack { .. }) => {}
             (Phase::Ended(_), _) => return Err(Refused::Ended),
             (_, Request::RollBack { .. }) => return Err(Refused::NotCompleted),
@@ -212,7 +230,7 @@ impl Run {
         match request {
             Request::RollBack { by, reason } => {
                 short("reason", &reason)?;
-                Ok(Some(RunEvent::RollBackRequested { by, reason }))
+                Ok(Some(RunEvent::RollBackRequested { by, reason, priority: self.state.started.priority }))
             }
             Request::Signal { signal, payload, key } => self.signalled(signal, payload, key),
             Request::Answer(answer) => self.decided(answer, ruleset, now).map(Some),
@@ -232,7 +250,8 @@ impl Run {
             Request::Resume => Err(Refused::NotPaused),
             Request::Cancel { by, reason } => {
                 short("reason", &reason)?;
-                let fresh = self.state.cancel.is_none() && self.state.phase == Phase::Running;
+                let running = self.state.cancel.is_none() && self.state.phase == Phase::Running;
+                let fresh = running || self.state.paused;
                 Ok(fresh.then_some(RunEvent::CancelRequested { by, reason }))
             }
         }
@@ -255,7 +274,7 @@ impl Run {
             if key.len() > MAX_KEY {
                 return Err(Refused::TooLarge { what: "key", actual: key.len(), limit: MAX_KEY });
             }
-            if self.state.signal_keys.contains(key) {
+            if self.state.has_signal(&signal, key) {
                 return Ok(None);
             }
         }
@@ -285,11 +304,8 @@ impl Run {
         if request.subject != subject {
             return Err(Refused::Changed { asked: request.subject, answered: subject });
         }
-        // A variable or a definition may have changed what the request was about.
-        let now_about = match self.subject(&task) {
-            Some((_, digest)) => Some(digest),
-            None => self.action(&task).and_then(Result::ok).map(|action| action.digest()),
-        };
+        // A variable may have changed what the request was about; an action stays what was asked for.
+        let now_about = self.subject(&task).map(|(_, digest)| digest);
         if let Some(asked) = now_about.filter(|asked| *asked != subject) {
             return Err(Refused::Changed { asked, answered: subject });
         }

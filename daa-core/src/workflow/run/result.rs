@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::workflow::TraceContext;
 use crate::workflow::definition::{Retry, Step, StepKind, Undo};
 
-/// How long a request for approval stands that the rules ask for: they name no time.
+/// How long a request for approval stands that the rules ask for, where the workflow does not say it.
 const ESCALATION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// When an executor is asked again that could not say what became of a task.
 const RECHECKS: Retry = Retry {
@@ -25,6 +25,9 @@ const RECHECKS: Retry = Retry {
     longest: Duration::from_secs(300),
     jitter: 0.5,
 };
+
+/// How long an executor may take at least to say what became of a task.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +42,7 @@ pub(in crate::workflow) enum TaskResult {
         /// When its executor says that trying again makes sense.
         after: Option<Duration>,
     },
-    /// It took effect, and yet is of no use.
+    /// It took effect, and its output cannot be kept.
     Spoilt(StepError),
     /// Nobody can say at present.
     Unknown(String),
@@ -63,6 +66,8 @@ pub(in crate::workflow) enum UndoResult {
         /// Whether trying again can help.
         retryable: bool,
     },
+    /// Nobody can say at present.
+    Unknown(String),
 }
 
 impl Run {
@@ -86,20 +91,20 @@ impl Run {
                 let Outcome { output, cost } = outcome;
                 match step.gives.check(task.step.as_str(), &output) {
                     Ok(()) => RunEvent::Succeeded { task: task.clone(), output, cost, replayed },
-                    Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string())),
+                    Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string()), output),
                 }
             }
             // A plan wants the effect; only its description is lost.
             TaskResult::Spoilt(_) if attached => RunEvent::done(task.clone(), Value::Null),
-            TaskResult::Spoilt(error) => spoilt(task, error),
+            TaskResult::Spoilt(error) => spoilt(task, error, Value::Null),
             TaskResult::Failed { error, retryable, after } => {
                 let again = (retryable && running).then(|| self.again(spot, after, now)).flatten();
-                RunEvent::Failed { task: task.clone(), error, again, effect: false }
+                RunEvent::failed(task.clone(), error, again)
             }
             // Whoever performs an attached run reports at once what it cannot find out.
             TaskResult::Unknown(error) if attached => {
                 let error = StepError::Uncertain(error);
-                RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
+                RunEvent::failed(task.clone(), error, None)
             }
             TaskResult::Unknown(error) => {
                 let checks = self.lane(spot).map_or(0, |lane| lane.checks);
@@ -108,17 +113,17 @@ impl Run {
             }
             TaskResult::Asked { reason, .. } if attached => {
                 let error = StepError::Escalated { reason };
-                RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
+                RunEvent::failed(task.clone(), error, None)
             }
             TaskResult::Asked { .. } if !running => {
                 let error = StepError::NotApproved;
-                RunEvent::Failed { task: task.clone(), error, again: None, effect: false }
+                RunEvent::failed(task.clone(), error, None)
             }
             TaskResult::Asked { subject, ruleset, reason } => {
                 let deadline = self.step(spot.step).and_then(|(_, state)| state.deadline);
                 let (by, within) = match &step.kind {
                     StepKind::Approval(approval) => (approval.by.clone(), approval.within),
-                    _ => (Vec::new(), ESCALATION),
+                    _ => (Vec::new(), self.definition.workflow.escalation.unwrap_or(ESCALATION)),
                 };
                 let number = self.lane(spot).map_or(0, |lane| lane.requests).saturating_add(1);
                 let request = ApprovalRequest { number, subject, ruleset, by, reason };
@@ -157,6 +162,14 @@ impl Run {
                 let again = retryable.then(|| self.undo_again(task, now)).flatten();
                 RunEvent::UndoFailed { task: task.clone(), error, again }
             }
+            UndoResult::Unknown(error) => {
+                // Whoever performs an attached run reports at once what it cannot find out.
+                let again = (!self.state.started.attached).then(|| {
+                    let checks = self.undo_checks(task).saturating_add(1);
+                    now + wait(&RECHECKS, self.id(), task, checks)
+                });
+                RunEvent::UndoFailed { task: task.clone(), error: StepError::Uncertain(error), again }
+            }
         };
         self.record(event, now, out);
     }
@@ -173,6 +186,11 @@ impl Run {
         }
     }
 
+    /// How often in a row nobody could say what became of the undoing of a task.
+    fn undo_checks(&self, task: &Task) -> u32 {
+        self.spot(task).and_then(|spot| self.lane(spot)).map_or(0, |lane| lane.undo_checks)
+    }
+
     /// Who holds a place under a limit for a task.
     pub(super) fn holder(&self, task: &Task) -> String {
         format!("{}/{task}", self.id())
@@ -183,6 +201,17 @@ impl Run {
         let (step, state) = self.step(self.spot(task)?.step)?;
         let left = state.deadline.map(|deadline| deadline.since(now));
         [step.try_timeout, left].into_iter().flatten().min()
+    }
+
+    /// How long the executor of a task, or of its undoing, may take to say what became of it: as long as a try,
+    /// but never too short for an answer, whatever is left until the deadline; and longer each time.
+    pub(in crate::workflow) fn patience(&self, task: &Task) -> Duration {
+        let limit = self.definition_of(task).and_then(|step| step.try_timeout);
+        let lane = self.spot(task).and_then(|spot| self.lane(spot));
+        let checks = lane.map_or(0, |lane| lane.checks.max(lane.undo_checks));
+        // Whoever performs an attached run has bounded how long it may take.
+        let least = if self.state.started.attached { Duration::ZERO } else { PATIENCE };
+        limit.map_or(PATIENCE, |limit| limit.max(least)).saturating_mul(checks.saturating_add(1))
     }
 
     /// How far the actions of the run are brought.
@@ -208,6 +237,6 @@ impl Run {
     }
 }
 
-fn spoilt(task: &Task, error: StepError) -> RunEvent {
-    RunEvent::Failed { task: task.clone(), error, again: None, effect: true }
+fn spoilt(task: &Task, error: StepError, output: Value) -> RunEvent {
+    RunEvent::Failed { task: task.clone(), error, again: None, effect: true, output }
 }

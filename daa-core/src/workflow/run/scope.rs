@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::failure::StepError;
+use super::snapshot::LaneState;
 use super::state::{Run, Spot};
 use crate::workflow::definition::{Scope, Template};
 
@@ -39,13 +40,12 @@ impl Scope for RunScope<'_> {
             name => {
                 let index = self.run.definition.index(name)?;
                 let (step, state) = self.run.step(index)?;
-                match self.spot {
-                    // In its own undo a step that is done several times stands for one of them.
-                    Some(spot) if spot.step == index && (step.each.is_some() || step.repeat.is_some()) => {
-                        self.run.lane(spot).map(|lane| Cow::Borrowed(&lane.output))
-                    }
-                    _ => Some(Cow::Borrowed(&state.output)),
-                }
+                let own = self.spot.filter(|spot| spot.step == index).and_then(|spot| self.run.lane(spot));
+                let several = step.each.is_some() || step.repeat.is_some();
+                // In its own undo a step that is done several times stands for one of them, and one that took effect
+                // and failed for what it yields.
+                let own = own.filter(|lane| several || matches!(lane.state, LaneState::Failed { .. }));
+                Some(Cow::Borrowed(own.map_or(&state.output, |lane| &lane.output)))
             }
         }
     }

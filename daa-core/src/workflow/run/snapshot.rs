@@ -31,6 +31,11 @@ pub struct Snapshot {
     pub(super) holding: BTreeMap<Task, LimitKey>,
     pub(super) vars: Value,
     pub(super) signals: BTreeMap<SignalName, VecDeque<Value>>,
+    /// The keys under which signals came.
+    #[serde(default)]
+    pub(super) signal_keys_of: BTreeMap<SignalName, BTreeSet<String>>,
+    /// Those of a snapshot of an earlier version, which did not tell the signals apart.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) signal_keys: BTreeSet<String>,
     pub(super) signal_count: u32,
     /// By the order of the definition.
@@ -40,6 +45,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether a signal came under this key before.
+    pub(super) fn has_signal(&self, signal: &SignalName, key: &str) -> bool {
+        self.signal_keys_of.get(signal).is_some_and(|keys| keys.contains(key))
+            || self.signal_keys.contains(key)
+    }
+
+    pub(in crate::workflow) const fn started(&self) -> &RunStarted {
+        &self.started
+    }
+
     pub(in crate::workflow) const fn definition(&self) -> Digest {
         self.definition
     }
@@ -112,6 +127,9 @@ pub(super) struct Lane {
     pub(super) progress: Option<Value>,
     pub(super) undo: UndoState,
     pub(super) undo_tries: u32,
+    /// How often in a row its executor could not say what became of its undoing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) undo_checks: u32,
     /// Why it could not be undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) undo_error: Option<StepError>,
@@ -121,6 +139,11 @@ pub(super) struct Lane {
     /// It had taken effect before the run asked for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) replayed: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Lane {
@@ -134,6 +157,7 @@ impl Lane {
         progress: None,
         undo: UndoState::None,
         undo_tries: 0,
+        undo_checks: 0,
         undo_error: None,
         cost: None,
         replayed: false,
@@ -187,4 +211,26 @@ pub(super) enum UndoState {
     Done,
     Impossible,
     GivenUp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::Run;
+    use super::*;
+    use crate::workflow::{Step, Workflow};
+
+    #[test]
+    fn a_snapshot_that_does_not_tell_the_keys_of_signals_apart_is_read() {
+        let flow = Workflow::new("w".try_into().unwrap());
+        let nap = Step::sleep("s".try_into().unwrap(), std::time::Duration::from_secs(1));
+        let definition = flow.with_step(nap).compile().unwrap();
+        let started = RunStarted::attached("r".try_into().unwrap(), "a".try_into().unwrap(), &definition);
+        let run = Run::new(started, definition, Timestamp::EPOCH);
+        let mut written = serde_json::to_value(&run.state).unwrap();
+        written.as_object_mut().unwrap().remove("signal_keys_of").unwrap();
+        written["signal_keys"] = serde_json::json!(["seen"]);
+        let read: Snapshot = serde_json::from_value(written).unwrap();
+        let signal = SignalName::new("go").unwrap();
+        assert!(read.has_signal(&signal, "seen") && !read.has_signal(&signal, "fresh"));
+    }
 }

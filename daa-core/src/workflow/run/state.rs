@@ -11,6 +11,16 @@ use crate::event::{DecodeError, NewEvent, Version};
 use crate::id::{LimitKey, RunId};
 use crate::workflow::definition::{Compiled, Limit, Step, StepIndex};
 
+/// How many events there are at least between two snapshots.
+const SNAPSHOT_AFTER: u64 = 128;
+/// And how many for each part of the state. Fewer than the three that a loop has each time, which adds a part too: it
+/// would never get there.
+const EVENTS_A_LANE: u64 = 2;
+
+/// How many events a decision has for each task that may begin, and how many bytes; then the rest is left to the next.
+const EVENTS_A_TASK: usize = 8;
+const BYTES_A_TASK: usize = 16 << 10;
+
 /// A place in the state: a step and one of its lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::workflow) struct Spot {
@@ -63,8 +73,12 @@ pub(in crate::workflow) struct Recorder {
     pub(in crate::workflow) failed: Option<DecodeError>,
     /// How many tasks may begin: an append has bounds.
     pub(in crate::workflow) at_most: usize,
-    /// Whether more could begin.
+    /// Whether more could be decided.
     pub(in crate::workflow) more: bool,
+    /// How many tasks begin.
+    begun: usize,
+    /// How many bytes the events have.
+    bytes: usize,
 }
 
 impl Recorder {
@@ -73,11 +87,18 @@ impl Recorder {
         Self { at_most, ..Self::default() }
     }
 
-    /// Whether as many tasks begin as may.
-    pub(super) fn is_full(&mut self) -> bool {
-        let begins = |effect: &&Effect| matches!(effect, Effect::Perform(_) | Effect::Start { .. });
-        self.more |= self.effects.iter().filter(begins).count() >= self.at_most;
+    /// Whether the rest is left to the next decision, because the append has bounds.
+    pub(in crate::workflow) fn is_full(&mut self) -> bool {
+        self.more |= self.events.len() >= self.at_most.saturating_mul(EVENTS_A_TASK)
+            || self.bytes >= self.at_most.saturating_mul(BYTES_A_TASK)
+            || self.begun >= self.at_most;
         self.more
+    }
+
+    /// Something that follows.
+    pub(super) fn then(&mut self, effect: Effect) {
+        self.begun += usize::from(matches!(effect, Effect::Perform(_) | Effect::Start { .. }));
+        self.effects.push(effect);
     }
 }
 
@@ -89,6 +110,8 @@ pub(in crate::workflow) enum Room {
     Full {
         until: Option<Timestamp>,
     },
+    /// It is not known yet: it is found out, and the run decides again.
+    Unread,
 }
 
 /// Who knows how many hold a place under each limit.
@@ -114,6 +137,7 @@ impl Run {
             holding: Default::default(),
             vars,
             signals: Default::default(),
+            signal_keys_of: Default::default(),
             signal_keys: Default::default(),
             signal_count: 0,
             steps: vec![StepState::default(); workflow.steps.len()],
@@ -232,18 +256,24 @@ impl Run {
     /// Makes an event part of the state, and of what is to become durable.
     pub(in crate::workflow) fn record(&mut self, event: RunEvent, now: Timestamp, out: &mut Recorder) {
         match event.to_new(now) {
-            Ok(new) => out.events.push(new),
+            Ok(new) => {
+                out.bytes += new.payload.len();
+                out.events.push(new);
+            }
             Err(error) => out.failed = Some(error),
         }
         self.apply(event, now);
     }
 
-    /// Writes the state down, once enough has happened since it was last written: as much again as the state has
-    /// parts, so that all snapshots together are no larger than the events.
+    /// Writes the state down, once enough has happened since it was last written: twice as much as the state has
+    /// parts, so that all snapshots together stay in proportion to the events.
     pub(in crate::workflow) fn snapshot_if_due(&mut self, now: Timestamp, out: &mut Recorder) {
         let lanes: usize = self.state.steps.iter().map(|step| step.lanes.len() + 1).sum();
         let since = self.version.get().saturating_sub(self.snapshot.get());
-        if self.too_large || since < 128.max(4 * lanes as u64) || self.outcome().is_some() {
+        if self.too_large
+            || since < SNAPSHOT_AFTER.max(EVENTS_A_LANE * lanes as u64)
+            || self.outcome().is_some()
+        {
             return;
         }
         let snapshot = RunEvent::Snapshot(Box::new(self.state.clone()));

@@ -10,7 +10,7 @@ use super::state::Run;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::id::StepName;
-use crate::workflow::definition::{Path, Workflow};
+use crate::workflow::definition::{Path, Reached, Workflow};
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,11 +176,19 @@ impl Run {
         path.resolve(&RunScope { run: self, spot: None }).into_owned()
     }
 
-    /// Whether a step was begun, or is settled.
-    pub(in crate::workflow) fn has_begun(&self, name: &StepName) -> bool {
+    /// How far a step is.
+    pub(in crate::workflow) fn reached(&self, name: &StepName) -> Reached {
         let index = self.definition.index(name.as_str());
-        let step = index.and_then(|index| self.state.steps.get(index.get()));
-        step.is_some_and(|step| step.phase != StepPhase::Blocked)
+        let Some(step) = index.and_then(|index| self.state.steps.get(index.get())) else {
+            return Reached::Nothing;
+        };
+        let undoing = |lane: &Lane| matches!(lane.undo, UndoState::InFlight | UndoState::Backoff { .. });
+        match step.phase {
+            _ if step.lanes.iter().any(undoing) => Reached::Undoing,
+            StepPhase::Blocked => Reached::Nothing,
+            StepPhase::Open => Reached::Begun,
+            StepPhase::Succeeded | StepPhase::Skipped | StepPhase::Failed => Reached::Settled,
+        }
     }
 
     /// What the approval was asked for that a task waits for.

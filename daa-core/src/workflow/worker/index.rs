@@ -1,9 +1,13 @@
 //! The runs that are open: a projection of the log, small enough to hold a hundred thousand.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
@@ -25,6 +29,8 @@ pub(super) struct Entry {
     /// The version of its latest snapshot.
     pub(super) snapshot: Version,
     rest: Rest,
+    /// The limits under which it waits for room while it is parked.
+    waits_for: Box<[LimitKey]>,
     priority: i16,
     pub(super) claim: Option<Arc<Claim>>,
     /// Set while it is performed here.
@@ -32,6 +38,10 @@ pub(super) struct Entry {
     queued: bool,
     /// The version of the last event that somebody else wrote while it was performed here.
     disturbed: Version,
+    /// Where and when it came to its end while it was performed here.
+    ended: Option<(Version, Timestamp)>,
+    /// The version of the last event after which it went on though it had ended, while it was performed here.
+    reopened: Version,
 }
 
 /// Whether a run has something to do.
@@ -49,8 +59,17 @@ pub(super) struct Index {
     ready: BinaryHeap<(i16, Reverse<u64>, RunId)>,
     order: u64,
     waiters: HashMap<LimitKey, BTreeSet<(Reverse<i16>, RunId)>>,
+    /// The latest plan of each agent, by what stands before the number of its cycle.
+    plans: HashMap<String, Plan>,
     /// One of each, so that a claim costs an entry no more than a pointer.
     claims: HashMap<u64, Vec<Arc<Claim>>>,
+}
+
+/// A plan that its agent performs. As long as it is the agent's latest, the agent may ask what became of it.
+#[derive(Debug)]
+struct Plan {
+    run: RunId,
+    ended: Option<Timestamp>,
 }
 
 /// A run that is to be performed.
@@ -64,13 +83,15 @@ pub(super) struct Next {
     pub(super) nudge: Arc<Notify>,
 }
 
-/// What an event of a run means to the worker.
+/// What an event of a run, or a report of who performed it, means to the worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
     None,
     /// There is something to do for the run.
     Due(RunId),
-    Ended(RunId),
+    Ended(RunId, Timestamp),
+    /// The plan of an agent has ended, and the agent may still ask what became of it.
+    PlanEnded(RunId),
 }
 
 impl Index {
@@ -90,7 +111,13 @@ impl Index {
             return self.started(event);
         }
         if kind == REOPENED && !self.runs.contains_key(id) {
-            return Ok(self.reopened(id, event));
+            return self.reopened(id, event);
+        }
+        if kind == "workflow.ended.v1"
+            && let Some(plan) = self.plans.get_mut(series(id)).filter(|plan| plan.run.as_str() == id)
+        {
+            plan.ended = Some(event.at);
+            return Ok(News::PlanEnded(plan.run.clone()));
         }
         // Most events are those of the runs that are performed here, and say nothing new.
         let Some(entry) = self.runs.get(id) else { return Ok(News::None) };
@@ -102,7 +129,7 @@ impl Index {
         match kind {
             "workflow.ended.v1" if entry.driven.is_none() => {
                 self.remove(&run);
-                return Ok(News::Ended(run));
+                return Ok(News::Ended(run, event.at));
             }
             "workflow.claimed.v1" => {
                 let claim = match RunEvent::read(event)? {
@@ -116,15 +143,8 @@ impl Index {
             _ => {}
         }
         let Some(entry) = self.runs.get_mut(&run) else { return Ok(News::None) };
-        if let Some(driver) = &entry.driven {
-            // Its own events are no news; these are written by others.
-            if is_foreign(kind) {
-                entry.disturbed = event.version;
-                driver.notify_one();
-            }
-            if kind == "workflow.snapshot.v1" {
-                entry.snapshot = event.version;
-            }
+        if entry.is_driven() {
+            entry.overhear(event);
             return Ok(News::None);
         }
         entry.version = event.version;
@@ -147,37 +167,23 @@ impl Index {
     fn started(&mut self, event: &RecordedEvent) -> Result<News, WorkflowError> {
         let Some(RunEvent::Started(started)) = RunEvent::read(event)? else { return Ok(News::None) };
         if started.attached {
-            return Ok(News::None);
+            let series = series(started.run.as_str()).to_owned();
+            let before = self.plans.insert(series, Plan { run: started.run, ended: None });
+            let ended = before.and_then(|before| Some((before.run, before.ended?)));
+            return Ok(ended.map_or(News::None, |(run, at)| News::Ended(run, at)));
         }
-        let entry = Entry {
-            version: event.version,
-            snapshot: Version::EMPTY,
-            rest: Rest::Due,
-            priority: started.priority,
-            claim: None,
-            driven: None,
-            queued: false,
-            disturbed: Version::EMPTY,
-        };
-        self.runs.insert(started.run.clone(), entry);
+        self.runs.insert(started.run.clone(), Entry::new(event.version, started.priority));
         Ok(News::Due(started.run))
     }
 
     /// A run that had ended goes on: what it did is undone.
-    fn reopened(&mut self, id: &str, event: &RecordedEvent) -> News {
-        let Ok(run) = RunId::new(id) else { return News::None };
-        let entry = Entry {
-            version: event.version,
-            snapshot: Version::EMPTY,
-            rest: Rest::Due,
-            priority: 0,
-            claim: None,
-            driven: None,
-            queued: false,
-            disturbed: Version::EMPTY,
+    fn reopened(&mut self, id: &str, event: &RecordedEvent) -> Result<News, WorkflowError> {
+        let Ok(run) = RunId::new(id) else { return Ok(News::None) };
+        let Some(RunEvent::RollBackRequested { priority, .. }) = RunEvent::read(event)? else {
+            return Ok(News::None);
         };
-        self.runs.insert(run.clone(), entry);
-        News::Due(run)
+        self.runs.insert(run.clone(), Entry::new(event.version, priority));
+        Ok(News::Due(run))
     }
 
     fn shared(&mut self, claim: Claim) -> Arc<Claim> {
@@ -199,6 +205,15 @@ impl Index {
             self.timers.insert((until, run.clone()));
         }
         entry.rest = rest;
+        let waiter = (Reverse(entry.priority), run.clone());
+        for key in std::mem::take(&mut entry.waits_for) {
+            if let Some(waiters) = self.waiters.get_mut(&key) {
+                waiters.remove(&waiter);
+                if waiters.is_empty() {
+                    self.waiters.remove(&key);
+                }
+            }
+        }
     }
 
     /// There is something to do for a run, whoever does it.
@@ -208,10 +223,12 @@ impl Index {
 
     fn park(&mut self, run: &RunId, until: Option<Timestamp>, on: Vec<LimitKey>) {
         self.rest(run, Rest::Parked(until));
-        let Some(entry) = self.runs.get(run) else { return };
-        for key in on {
-            self.waiters.entry(key).or_default().insert((Reverse(entry.priority), run.clone()));
+        let Some(entry) = self.runs.get_mut(run) else { return };
+        let waiter = (Reverse(entry.priority), run.clone());
+        for key in &on {
+            self.waiters.entry(key.clone()).or_default().insert(waiter.clone());
         }
+        entry.waits_for = on.into();
     }
 
     fn remove(&mut self, run: &RunId) {
@@ -249,8 +266,7 @@ impl Index {
         !self.ready.is_empty()
     }
 
-    /// A run is no longer performed here: it was followed to `version`, and rests. Answers whether something
-    /// happened to it meanwhile.
+    /// A run is no longer performed here: it was followed to `version`, and rests.
     pub(super) fn parked(
         &mut self,
         run: &RunId,
@@ -258,31 +274,52 @@ impl Index {
         claim: Option<Claim>,
         until: Option<Timestamp>,
         on: Vec<LimitKey>,
-    ) -> bool {
+    ) -> News {
         let claim = claim.map(|claim| self.shared(claim));
-        let Some(entry) = self.runs.get_mut(run) else { return false };
+        let Some(entry) = self.runs.get_mut(run) else { return News::None };
+        if let Some((ended, at)) = entry.ended
+            && ended > version
+        {
+            return self.over(run, at);
+        }
         entry.driven = None;
         entry.version = entry.version.max(version);
+        if entry.disturbed > version {
+            // What the log said since is newer, also about who has it.
+            self.rest(run, Rest::Due);
+            return News::Due(run.clone());
+        }
         entry.claim = claim;
-        let disturbed = entry.disturbed > version;
-        if disturbed {
-            self.rest(run, Rest::Due)
-        } else {
-            self.park(run, until, on)
-        }
-        disturbed
+        self.park(run, until, on);
+        News::None
     }
 
-    /// A run is no longer performed here, and is looked at again at this moment.
-    pub(super) fn released(&mut self, run: &RunId, again: Timestamp) {
-        if let Some(entry) = self.runs.get_mut(run) {
-            entry.driven = None;
-            self.rest(run, Rest::Parked(Some(again)));
+    /// A run is no longer performed here, and is looked at again at this moment, unless others have ended it.
+    pub(super) fn released(&mut self, run: &RunId, again: Timestamp) -> News {
+        let Some(entry) = self.runs.get_mut(run) else { return News::None };
+        if let Some((_, at)) = entry.ended {
+            return self.over(run, at);
         }
+        entry.driven = None;
+        self.rest(run, Rest::Parked(Some(again)));
+        News::None
     }
 
-    pub(super) fn ended(&mut self, run: &RunId) {
+    /// A run came to its end here, at `version`; it may have been reopened since.
+    pub(super) fn ended(&mut self, run: &RunId, version: Version, at: Timestamp) -> News {
+        let Some(entry) = self.runs.get_mut(run) else { return News::Ended(run.clone(), at) };
+        if entry.reopened <= version {
+            return self.over(run, at);
+        }
+        entry.driven = None;
+        entry.version = entry.version.max(entry.reopened);
+        self.rest(run, Rest::Due);
+        News::Due(run.clone())
+    }
+
+    fn over(&mut self, run: &RunId, at: Timestamp) -> News {
         self.remove(run);
+        News::Ended(run.clone(), at)
     }
 
     /// When the next run goes on by itself.
@@ -328,6 +365,47 @@ impl Index {
 }
 
 impl Entry {
+    fn new(version: Version, priority: i16) -> Self {
+        Self {
+            version,
+            snapshot: Version::EMPTY,
+            rest: Rest::Due,
+            waits_for: Box::default(),
+            priority,
+            claim: None,
+            driven: None,
+            queued: false,
+            disturbed: Version::EMPTY,
+            ended: None,
+            reopened: Version::EMPTY,
+        }
+    }
+
+    /// Follows an event of a run that is performed here.
+    fn overhear(&mut self, event: &RecordedEvent) {
+        let kind = event.kind.as_str();
+        // Its own events are no news; these are written by others.
+        if is_foreign(kind)
+            && let Some(driver) = &self.driven
+        {
+            self.disturbed = event.version;
+            driver.notify_one();
+        }
+        match kind {
+            "workflow.snapshot.v1" => self.snapshot = event.version,
+            "workflow.ended.v1" => {
+                self.ended = Some((event.version, event.at));
+                self.reopened = Version::EMPTY;
+            }
+            REOPENED => {
+                self.ended = None;
+                self.reopened = event.version;
+                self.claim = None;
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn is_due(&self) -> bool {
         self.rest == Rest::Due && self.driven.is_none() && !self.queued
     }
@@ -335,6 +413,11 @@ impl Entry {
     pub(super) const fn is_driven(&self) -> bool {
         self.driven.is_some()
     }
+}
+
+/// What the ids of an agent's plans have in common.
+fn series(id: &str) -> &str {
+    id.rsplit_once('/').map_or(id, |(series, _)| series)
 }
 
 /// Events that only whoever performs the run writes, and whose content the index does not keep.

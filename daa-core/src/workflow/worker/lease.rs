@@ -17,6 +17,8 @@ use crate::workflow::run::Claim;
 /// What stands before the name of a worker in the name of its stream.
 pub(super) const PREFIX: &str = "workflow-worker/";
 const KIND: &str = "workflow_worker.lease.v1";
+/// After so many renewals the earlier ones are erased: only the last one counts.
+const KEPT: u64 = 64;
 /// How often the beginning of a life is tried again when another is faster.
 const MAX_CONFLICTS: u32 = 32;
 
@@ -163,7 +165,7 @@ impl OwnLease {
             let lease = Lease { incarnation, until: now + span };
             match write(store, &stream, version, lease, now).await {
                 Ok(()) => {
-                    return Ok(Self {
+                    let own = Self {
                         worker: worker.clone(),
                         stream,
                         version: version.next(),
@@ -171,7 +173,9 @@ impl OwnLease {
                         standing: Standing::until(lease.until),
                         span,
                         unconfirmed: None,
-                    });
+                    };
+                    own.forget(store).await;
+                    return Ok(own);
                 }
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -204,6 +208,9 @@ impl OwnLease {
                 Ok(()) => {
                     self.version = self.version.next();
                     self.live(lease);
+                    if self.version.get().is_multiple_of(KEPT) {
+                        self.forget(store).await;
+                    }
                     return Ok(());
                 }
                 Err(AppendError::Conflict { .. }) => self.catch_up(store).await?,
@@ -214,6 +221,18 @@ impl OwnLease {
             }
         }
         Err(WorkflowError::Contended { tries: MAX_CONFLICTS })
+    }
+
+    /// Erases all but the last lease. Where that fails, it is done another time.
+    async fn forget(&self, store: &dyn EventStore) {
+        let earlier = Version::new(self.version.get().saturating_sub(1));
+        if earlier == Version::EMPTY {
+            return;
+        }
+        if let Err(error) = store.erase(&self.stream, earlier).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(worker = %self.worker, error, "earlier leases were not erased");
+        }
     }
 
     /// Gives the lease up, so that others need not wait for its end.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The shortest lease, and the longest.
+const LEASE: (Duration, Duration) = (Duration::from_millis(30), Duration::from_secs(24 * 3600));
+
 /// What can be chosen about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,16 +37,16 @@ impl WorkerOptions {
     }
 
     /// How long a worker may be silent before others take its runs over; it says so three times as often. At least
-    /// 30 milliseconds.
+    /// 30 milliseconds, and at most a day.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(Duration::from_millis(30));
+        self.lease = lease.clamp(LEASE.0, LEASE.1);
         self
     }
 
-    /// How long the history of a run stays in the store after the run has ended; then it is
-    /// [archived](crate::workflow::WorkflowEngine::archive), which takes a store of artefacts. Without it histories
-    /// stay where they are.
+    /// How long the history of a run stays in the store after the run has ended, and the runs that waited for it; then
+    /// it is [archived](crate::workflow::WorkflowEngine::archive), which takes a store of artefacts. The plan of an
+    /// agent stays until the agent has begun another, too. Without it histories stay where they are.
     #[must_use]
     pub const fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = Some(retention);

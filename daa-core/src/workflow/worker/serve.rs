@@ -1,6 +1,6 @@
 //! The loop of a worker.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use super::Endings;
 use super::index::{Index, News, Next};
 use super::lease::{self, Leases, OwnLease};
 use super::options::WorkerOptions;
+use super::retention::Retention;
 use crate::clock::Timestamp;
-use crate::event::{PageSize, Position, RecordedEvent, Version};
+use crate::event::{PageSize, Position, ReadError, RecordedEvent, Version};
 use crate::failure_text::panic_text;
 use crate::fault::{Reaction, Retry};
 use crate::id::{LimitKey, RunId, WorkerName};
 use crate::shutdown::Shutdown;
-use crate::workflow::archive;
 #[cfg(feature = "schedule")]
-use crate::workflow::calendar::Calendar;
+use crate::workflow::calendar::{Calendar, OpenRuns};
 use crate::workflow::drive::{Drive, Stop};
 use crate::workflow::error::WorkflowError;
 use crate::workflow::library;
@@ -34,8 +34,6 @@ use crate::workflow::run::Claim;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
 /// What stands before the id of a schedule in the name of its stream.
 const SCHEDULES: &str = "workflow-schedule/";
-/// How many histories are archived between two looks at what is due.
-const ARCHIVED_AT_ONCE: usize = 16;
 /// The wait before a store that is away is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How many events are followed before the other duties are looked at.
@@ -44,6 +42,24 @@ const EVENTS_AT_ONCE: usize = 256;
 /// Whether a run may be taken that this claim is on: it is ours, or that of whoever is known to be gone.
 fn may_take(found: Option<&Claim>, gone: Option<&Claim>, ours: &Claim) -> bool {
     found.is_none_or(|found| Some(found) == gone || found == ours)
+}
+
+/// The runs that are open, as far as the log was followed.
+#[cfg(feature = "schedule")]
+struct Followed<'a> {
+    index: &'a Index,
+    to: Position,
+}
+
+#[cfg(feature = "schedule")]
+impl OpenRuns for Followed<'_> {
+    fn followed(&self) -> Position {
+        self.to
+    }
+
+    fn is_open(&self, run: &RunId) -> bool {
+        self.index.entry(run).is_some()
+    }
 }
 
 /// What became of a run that was performed here.
@@ -75,12 +91,11 @@ pub(in crate::workflow) struct Worker {
     /// Whether what is followed happens now: then what is due is put in line at once. Of history only the end counts.
     live: bool,
     active: usize,
-    /// Whether a run has ended since the schedules were looked at.
+    /// Whether something happened to a schedule, or a run has ended, since the schedules were looked at.
     #[cfg(feature = "schedule")]
-    some_ended: bool,
+    look_at_schedules: bool,
     failures: HashMap<RunId, u32>,
-    /// Runs whose histories are to be archived, and when they ended; the oldest first.
-    ended: VecDeque<(Timestamp, RunId)>,
+    retention: Retention,
     reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
     drives: JoinSet<()>,
 }
@@ -111,9 +126,9 @@ impl Worker {
             live: false,
             active: 0,
             #[cfg(feature = "schedule")]
-            some_ended: false,
+            look_at_schedules: false,
             failures: HashMap::new(),
-            ended: VecDeque::new(),
+            retention: Retention::new(options.retention),
             reports: mpsc::unbounded_channel(),
             drives: JoinSet::new(),
         };
@@ -146,11 +161,12 @@ impl Worker {
             if self.away.is_none() {
                 self.dispatch().await?;
                 #[cfg(feature = "schedule")]
-                if std::mem::take(&mut self.some_ended) {
+                if std::mem::take(&mut self.look_at_schedules) {
                     self.start_recurring().await;
                 }
             }
-            let timer = [self.index.next_timer(), self.next_occurrence()].into_iter().flatten().min();
+            let timers = [self.index.next_timer(), self.next_occurrence(), self.retention.next()];
+            let timer = timers.into_iter().flatten().min();
             // Who performs nothing needs no lease, and writes nothing.
             let renewal = (self.active > 0).then(|| self.lease.renew_at());
             let next = match self.away {
@@ -171,10 +187,14 @@ impl Worker {
                         self.report(report);
                     }
                 }
+                looked = self.retention.looked() => {
+                    let is_open = |run: &RunId| self.index.entry(run).is_some();
+                    self.retention.settle(looked, is_open, clock.now());
+                }
                 event = log.next(), if self.away.is_none() => {
                     let event = match event.map_err(WorkflowError::from) {
                         Ok(Some(event)) => event,
-                        Ok(None) => return Ok(()),
+                        Ok(None) => return Err(ReadError::Closed.into()),
                         Err(error) => {
                             self.wait_for_store(error)?;
                             continue;
@@ -210,7 +230,7 @@ impl Worker {
         }
         #[cfg(feature = "schedule")]
         self.start_recurring().await;
-        self.archive().await;
+        self.retention.begin(&self.parts, now);
         let renews = self.active > 0 && now >= self.lease.renew_at();
         if renews {
             self.renew().await?;
@@ -243,29 +263,12 @@ impl Worker {
     /// Starts what recurs.
     #[cfg(feature = "schedule")]
     async fn start_recurring(&mut self) {
-        let index = &self.index;
-        let is_open = |run: &RunId| index.entry(run).is_some();
-        for schedule in self.calendar.due(self.parts.clock.now(), is_open) {
-            if let Err(error) = self.calendar.consider(&self.parts, &schedule, is_open).await {
+        let open = Followed { index: &self.index, to: self.read };
+        for schedule in self.calendar.due(self.parts.clock.now(), &open) {
+            if let Err(error) = self.calendar.consider(&self.parts, &schedule, &open).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(%schedule, error, "a schedule could not be considered");
                 self.calendar.postpone(&schedule, self.parts.clock.now() + BACKOFF.1);
-            }
-        }
-    }
-
-    /// Archives what ended long enough ago.
-    async fn archive(&mut self) {
-        let Some(retention) = self.options.retention else { return };
-        let now = self.parts.clock.now();
-        for _ in 0..ARCHIVED_AT_ONCE {
-            let Some((_, run)) = self.ended.pop_front_if(|(at, _)| *at + retention <= now) else { return };
-            if let Err(error) = archive::archive(&self.parts, &run).await {
-                tracing::warn!(%run, error = &error as &dyn std::error::Error, "a history could not be archived");
-                if error.retry() != Retry::Never {
-                    self.ended.push_back((now, run));
-                    return;
-                }
             }
         }
     }
@@ -329,6 +332,8 @@ impl Worker {
 
     #[cfg(feature = "schedule")]
     fn follow_schedule(&mut self, event: &RecordedEvent) -> Result<(), WorkflowError> {
+        // Whether its run has ended may be known only now.
+        self.look_at_schedules = true;
         self.calendar.follow(event)
     }
 
@@ -349,21 +354,26 @@ impl Worker {
                     self.parts.library.learn(compiled);
                 }
             }
-            News::Due(run) if self.live => self.consider(&run),
-            News::Due(_) => {}
-            News::Ended(run) => self.has_ended(&run, event.at),
+            news => self.heed(news),
         }
         Ok(())
     }
 
+    fn heed(&mut self, news: News) {
+        match news {
+            News::Due(run) if self.live => self.consider(&run),
+            News::Due(_) | News::None => {}
+            News::Ended(run, at) => self.has_ended(&run, at),
+            News::PlanEnded(run) => self.endings.tell(&run),
+        }
+    }
+
     fn has_ended(&mut self, run: &RunId, at: Timestamp) {
         self.endings.tell(run);
-        if self.options.retention.is_some() {
-            self.ended.push_back((at, run.clone()));
-        }
+        self.retention.ended(run.clone(), at);
         #[cfg(feature = "schedule")]
         {
-            self.some_ended = true;
+            self.look_at_schedules = true;
         }
     }
 
@@ -432,6 +442,8 @@ impl Worker {
                         report.claim = drive.run().claim().cloned();
                         report.limits = drive.waits_for();
                     }
+                    // It had ended, and nothing is left of it that could go on.
+                    Err(WorkflowError::Archived { .. }) => report.stop = Stop::Ended,
                     Err(error) => report.stop = Stop::Failed(error),
                 }
                 // The worker may be gone; the run is as a crash would leave it.
@@ -457,24 +469,30 @@ impl Worker {
         let now = self.parts.clock.now();
         match stop {
             Stop::Ended => {
-                self.index.ended(&run);
-                self.has_ended(&run, now);
+                let news = self.index.ended(&run, version, now);
+                self.heed(news);
             }
             Stop::Parked { until } => {
                 // A place that was given back before the run was known to wait wakes nobody.
                 let freed = limits.iter().any(|(key, since)| self.limits.freed(key) > *since);
                 let limits = limits.into_iter().map(|(key, _)| key).collect();
-                if self.index.parked(&run, version, claim, until, limits) || freed {
+                let news = self.index.parked(&run, version, claim, until, limits);
+                self.heed(news);
+                if freed {
                     self.consider(&run);
                 }
             }
-            Stop::Lost => self.index.released(&run, now + self.options.lease),
+            Stop::Lost => {
+                let news = self.index.released(&run, now + self.options.lease);
+                self.heed(news);
+            }
             Stop::Failed(error) => {
                 let failures = self.failures.entry(run.clone()).or_default();
                 *failures = failures.saturating_add(1);
                 let wait = BACKOFF.0.saturating_mul(1 << (*failures).min(10)).min(BACKOFF.1);
                 tracing::warn!(%run, error = &error as &dyn std::error::Error, "the run could not go on");
-                self.index.released(&run, now + wait);
+                let news = self.index.released(&run, now + wait);
+                self.heed(news);
             }
         }
     }

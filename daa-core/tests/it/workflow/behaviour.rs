@@ -1,132 +1,21 @@
-//! What runs do when they are paused, cancelled, limited, watched and timed.
+//! What runs do when they are limited, watched, timed and spoken to.
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use daa_core::action::{Action, Authorized, ExecuteError, Executor, Executors, Gate, Outcome, Reconciled};
 use daa_core::clock::{Clock, Timestamp, VirtualClock};
-use daa_core::event::{EventStore, MemoryEventStore, Version};
+use daa_core::event::{EventStore, MemoryEventStore, ReadError, Version};
 use daa_core::id::RunId;
 use daa_core::workflow::testing::{CrashStore, Script, World};
 use daa_core::workflow::{
-    FailureCause, Limit, Rate, Refused, Retry, RunEvent, RunOutcome, RunState, Start, Step, StepError,
-    StepStatus, Template, Type, Undo, Variable, WorkerOptions, Workflow, WorkflowEngine, WorkflowError,
+    Condition, FailureCause, Limit, Rate, Retry, RunEvent, RunOutcome, Start, Step, StepError, Template,
+    Type, Undo, Variable, WorkerOptions, Workflow, WorkflowEngine, WorkflowError,
 };
 use serde_json::{Value, json};
 
-use super::world::{Bench, ByKind, alice, completed};
-
-fn workflow(name: &str) -> Workflow {
-    Workflow::new(name.parse().unwrap())
-}
-
-fn action(name: &str, kind: &str) -> Step {
-    Step::action(name.parse().unwrap(), kind.parse().unwrap(), json!({}))
-}
-
-fn then(name: &str, kind: &str, after: &str) -> Step {
-    action(name, kind).with_after(after.parse().unwrap())
-}
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-fn number(number: u32) -> NonZeroU32 {
-    NonZeroU32::new(number).unwrap()
-}
-
-async fn outcome(engine: &WorkflowEngine, run: &RunId) -> RunOutcome {
-    let ended = tokio::time::timeout(secs(24 * 3600), engine.outcome(run)).await;
-    ended.expect("the run ends").unwrap()
-}
-
-fn cause(outcome: RunOutcome) -> FailureCause {
-    match outcome {
-        RunOutcome::RolledBack { cause, .. } => cause,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_paused_run_begins_nothing_until_it_is_resumed() {
-    let bench = Bench::new();
-    bench.outside.script("a", [Script::succeed(1).after(secs(10))]);
-    let serving = bench.serve("main");
-    let flow = workflow("w").with_step(action("one", "a")).with_step(then("two", "b", "one"));
-    let run = bench.start("run-1", &flow, json!(null)).await;
-    bench.clock.sleep(secs(1)).await;
-    bench.engine.pause(&run, "a break").await.unwrap();
-    bench.engine.pause(&run, "a break").await.unwrap();
-    bench.clock.sleep(secs(3600)).await;
-    // What was under way came to its end, and is recorded.
-    assert_eq!(bench.outside.log(), ["run-1/one"]);
-    let view = bench.engine.view(&run).await.unwrap();
-    assert_eq!(view.state, RunState::Paused);
-    assert_eq!(view.step(&"one".parse().unwrap()).unwrap().status, StepStatus::Succeeded);
-    assert_eq!(view.step(&"two".parse().unwrap()).unwrap().status, StepStatus::Pending);
-    bench.engine.resume(&run).await.unwrap();
-    assert_eq!(outcome(&bench.engine, &run).await, completed(Value::Null));
-    assert_eq!(bench.outside.log(), ["run-1/one", "run-1/two"]);
-    serving.stop().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_run_lets_what_is_under_way_end_and_undoes_it_too() {
-    let bench = Bench::new();
-    bench.outside.script("b", [Script::succeed("late").after(secs(10))]);
-    let serving = bench.serve("main");
-    let undo = |step: Step| step.with_undo("refund".parse().unwrap(), json!({}));
-    let flow = workflow("w")
-        .with_step(undo(action("one", "a")))
-        .with_step(undo(then("two", "b", "one")))
-        .with_step(then("three", "c", "two"));
-    let run = bench.start("run-1", &flow, json!(null)).await;
-    bench.clock.sleep(secs(1)).await;
-    bench.engine.cancel(&run, alice(), "no longer needed").await.unwrap();
-    bench.clock.sleep(secs(1)).await;
-    assert_eq!(bench.outside.log(), ["run-1/one"], "it waits for what is under way");
-    assert!(matches!(bench.engine.view(&run).await.unwrap().state, RunState::RollingBack(_)));
-    // Asking again is no error, and changes nothing.
-    bench.engine.cancel(&run, alice(), "again").await.unwrap();
-    let cause = cause(outcome(&bench.engine, &run).await);
-    assert_eq!(cause, FailureCause::Cancelled { by: alice(), reason: "no longer needed".to_owned() });
-    assert_eq!(bench.outside.log(), ["run-1/one", "run-1/two", "run-1/two/undo", "run-1/one/undo"]);
-    assert_eq!(bench.engine.metrics().steps_undone, 2);
-    serving.stop().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_children_of_a_cancelled_run_are_cancelled_and_rolled_back_first() {
-    let bench = Bench::new();
-    let undo = |step: Step| step.with_undo("refund".parse().unwrap(), json!({}));
-    let wait = Step::signal("wait".parse().unwrap(), "go".parse().unwrap()).with_after("in".parse().unwrap());
-    let inner = workflow("inner").with_step(undo(action("in", "a"))).with_step(wait);
-    bench.engine.register(inner).await.unwrap();
-    let sub = Step::workflow("sub".parse().unwrap(), "inner".parse().unwrap(), json!({}));
-    let sub = sub.with_each(json!([1, 2]), None).with_after("one".parse().unwrap());
-    let flow = workflow("w").with_step(undo(action("one", "a"))).with_step(sub);
-    let serving = bench.serve("main");
-    let run = bench.start("run-1", &flow, json!(null)).await;
-    bench.clock.sleep(secs(1)).await;
-    bench.engine.cancel(&run, alice(), "enough").await.unwrap();
-    let cancelled = cause(outcome(&bench.engine, &run).await);
-    assert!(matches!(cancelled, FailureCause::Cancelled { .. }));
-    for child in ["run-1/sub", "run-1/sub.1"] {
-        let cause = cause(outcome(&bench.engine, &child.parse().unwrap()).await);
-        assert_eq!(cause, FailureCause::Cancelled { by: alice(), reason: "run-1 is rolled back".to_owned() });
-    }
-    let mut log = bench.outside.log();
-    assert_eq!(log.pop().unwrap(), "run-1/one/undo", "the last");
-    log.sort();
-    assert_eq!(
-        log,
-        ["run-1/one", "run-1/sub.1/in", "run-1/sub.1/in/undo", "run-1/sub/in", "run-1/sub/in/undo"]
-    );
-    serving.stop().await.unwrap();
-}
+use super::world::{Bench, ByKind, action, alice, cause, completed, number, outcome, secs, then, workflow};
 
 #[tokio::test(start_paused = true)]
 async fn the_more_important_run_is_performed_first() {
@@ -140,6 +29,50 @@ async fn the_more_important_run_is_performed_first() {
     let serving = bench.serve_with("main", WorkerOptions::default().with_runs_at_once(1));
     outcome(&bench.engine, &"low".parse().unwrap()).await;
     assert_eq!(bench.outside.log(), ["high/one", "normal-1/one", "normal-2/one", "low/one"]);
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_more_important_run_is_undone_first() {
+    let bench = Bench::new();
+    let step = action("one", "book").with_undo("unbook".parse().unwrap(), json!({}));
+    bench.engine.register(workflow("w").with_step(step)).await.unwrap();
+    let serving = bench.serve("main");
+    let runs: [RunId; 2] = ["a-low".parse().unwrap(), "z-high".parse().unwrap()];
+    for (run, priority) in runs.iter().zip([-5, 9]) {
+        let start = Start::new(run.clone(), "w".parse().unwrap(), alice(), json!(null));
+        bench.engine.start(start.with_priority(priority)).await.unwrap();
+        assert!(outcome(&bench.engine, run).await.is_completed());
+    }
+    serving.stop().await.unwrap();
+    for run in &runs {
+        bench.engine.roll_back(run, alice(), "after all").await.unwrap();
+    }
+    let serving = bench.serve_with("main", WorkerOptions::default().with_runs_at_once(1));
+    for run in &runs {
+        assert!(!outcome(&bench.engine, run).await.is_completed());
+    }
+    assert_eq!(bench.outside.log()[2..], ["z-high/one/undo", "a-low/one/undo"]);
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_store_was_closed_says_so() {
+    let bench = Bench::new();
+    let serving = bench.serve("main");
+    bench.clock.sleep(secs(1)).await;
+    bench.store.close().await;
+    let ended = tokio::time::timeout(secs(60), serving.ended()).await.unwrap();
+    assert!(matches!(ended, Err(WorkflowError::Read(ReadError::Closed))), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_may_be_as_long_as_one_likes() {
+    let bench = Bench::new();
+    let options = WorkerOptions::default().with_lease(Duration::MAX).with_clock_skew(Duration::MAX);
+    let serving = bench.serve_with("main", options);
+    let run = bench.start("run-1", &workflow("w").with_step(action("one", "a")), json!(null)).await;
+    assert!(outcome(&bench.engine, &run).await.is_completed());
     serving.stop().await.unwrap();
 }
 
@@ -428,6 +361,22 @@ async fn an_update_is_seen_by_later_steps_and_by_queries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_counts_once_for_each_signal() {
+    let bench = Bench::new();
+    let wait = |name: &str| Step::signal(name.parse().unwrap(), name.parse().unwrap());
+    let flow = workflow("w").with_step(wait("go")).with_step(wait("stop"));
+    let flow = flow.with_output(json!(["${go}", "${stop}"]));
+    let run = bench.start("run-1", &flow, json!(null)).await;
+    for (signal, payload) in [("go", 1), ("go", 2), ("stop", 3)] {
+        let key = Some("message 7".to_owned());
+        bench.engine.signal(&run, signal.parse().unwrap(), json!(payload), key).await.unwrap();
+    }
+    let serving = bench.serve("main");
+    assert_eq!(outcome(&bench.engine, &run).await, completed(json!([1, 3])));
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signal_counts_once_under_its_key_and_each_time_without_one() {
     let bench = Bench::new();
     let wait = |name: &str| Step::signal(name.parse().unwrap(), "go".parse().unwrap());
@@ -545,6 +494,34 @@ async fn a_long_run_goes_on_from_its_snapshot_as_if_it_had_been_read_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loop_writes_snapshots_in_proportion_to_what_happens() {
+    for (times, expected) in [(40, 0), (100, 1), (1_000, 3)] {
+        let bench = Bench::new();
+        bench.outside.script("a", (0..times).map(Script::succeed));
+        let done = Condition::Eq(Template::new("${last}"), Template::new(times - 1));
+        let flow = workflow("w").with_step(action("again", "a").with_repeat(done, number(1_000)));
+        assert_eq!(bench.run(&flow, json!(null)).await, completed(Value::Null));
+        let history = bench.engine.history(&"run-1".parse().unwrap()).await.unwrap();
+        let snapshots = history.iter().filter(|entry| matches!(entry.event, RunEvent::Snapshot(_)));
+        assert_eq!(snapshots.count(), expected, "{times} times, {} events", history.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_room_under_a_limit_does_not_wait_for_it() {
+    let bench = Bench::new();
+    let limited = |name: &str| action(name, "a").with_limit(Limit::at_once("steps", number(9)));
+    let flow = workflow("w")
+        .with_limit(Limit::at_once("runs", number(1)))
+        .with_step(limited("one"))
+        .with_step(limited("list").with_each(json!([1, 2, 3]), None));
+    assert_eq!(bench.run(&flow, json!(null)).await, completed(Value::Null));
+    let history = bench.engine.history(&"run-1".parse().unwrap()).await.unwrap();
+    let waits = |event: &RunEvent| matches!(event, RunEvent::Waiting { .. } | RunEvent::Queued { .. });
+    assert!(!history.iter().any(|entry| waits(&entry.event)), "{history:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_done_is_counted() {
     let bench = Bench::new();
     bench.outside.script("a", [Script::fail(), Script::succeed(1)]);
@@ -572,23 +549,6 @@ async fn what_was_done_is_counted() {
     assert_eq!(metrics.events, all as u64 - 2);
     assert!(metrics.appends < metrics.events);
     assert!(metrics.to_string().contains("daa_workflow_steps_undone_total 1\n"), "{metrics}");
-    serving.stop().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn pausing_what_is_not_running_and_resuming_what_is_not_paused_is_refused() {
-    let bench = Bench::new();
-    let serving = bench.serve("main");
-    let run = bench
-        .start("run-1", &workflow("w").with_step(Step::sleep("nap".parse().unwrap(), secs(60))), 1)
-        .await;
-    assert!(matches!(bench.engine.resume(&run).await, Err(WorkflowError::Refused(Refused::NotPaused))));
-    bench.engine.pause(&run, "x").await.unwrap();
-    // The moment passes while it is paused, and is not lost.
-    bench.clock.sleep(secs(120)).await;
-    assert_eq!(bench.engine.view(&run).await.unwrap().state, RunState::Paused);
-    bench.engine.resume(&run).await.unwrap();
-    assert_eq!(outcome(&bench.engine, &run).await, completed(Value::Null));
     serving.stop().await.unwrap();
 }
 

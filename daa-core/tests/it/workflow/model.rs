@@ -10,17 +10,18 @@ mod plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daa_core::action::JournalAudit;
 use daa_core::clock::{Clock, Timestamp, VirtualClock};
-use daa_core::event::{EventStore, MemoryEventStore, PageSize, Position, RecordedEvent, Version};
+use daa_core::event::{EventStore, MemoryEventStore, Position, RecordedEvent, Version};
 use daa_core::id::RunId;
 use daa_core::seed::{Rng, Seed};
 use daa_core::workflow::{
-    Answer, HistoryEntry, Refused, RunEvent, Start, Wait, WorkflowEngine, WorkflowError,
+    Answer, HistoryEntry, Refused, RegisterError, RunEvent, Start, Wait, Workflow, WorkflowEngine,
+    WorkflowError,
 };
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
@@ -33,10 +34,10 @@ use super::world::alice;
 use check::Records;
 use machine::{Fate, Slowness, engine, fates};
 use outside::{Outside, Way};
-use plan::{Doing, Plan, name, plan};
+use plan::{Doing, Plan, VALUES, name, plan};
 
 /// How many seeds are played by default.
-const SEEDS: u64 = 1_500;
+const SEEDS: u64 = 1_000;
 /// A run that has not ended by then never will.
 const LONG: Duration = Duration::from_secs(10 * 24 * 3600);
 
@@ -73,9 +74,15 @@ fn every_run_ends_as_the_model_says_whatever_happens_to_the_machines() {
 #[derive(Clone, Debug)]
 enum Ask {
     Signal(usize, u64),
+    Update(u64, u64),
+    /// To the newer version.
+    Migrate(u64),
     Pause(u64),
     Resume(u64),
     Cancel(u64),
+    Archive(u64),
+    /// So long after it has completed.
+    RollBack(u64),
 }
 
 /// Everything that a seed decides in advance.
@@ -83,6 +90,8 @@ enum Ask {
 struct Game {
     seed: Seed,
     plans: Vec<Plan>,
+    /// The newer version of the first plan.
+    newer: Plan,
     input: Value,
     runs: Vec<(String, u64, Vec<Ask>)>,
     fates: Vec<Fate>,
@@ -95,7 +104,10 @@ impl Game {
         let mut rng = seed.rng();
         let count = rng.random_range(1..4);
         let plans: Vec<Plan> = (0..count).map(|number| plan(&mut rng, number, count)).collect();
-        let items: Vec<u64> = (0..rng.random_range(0..5)).collect();
+        let newer = plans[0].newer(&mut rng, count);
+        // Now and then so much happens to a run that its state is written down.
+        let most = if rng.random_range(0..25) == 0 { 30..80 } else { 0..5 };
+        let items: Vec<u64> = (0..rng.random_range(most)).collect();
         let input = json!({ "x": rng.random_range(0..10), "items": items });
         let runs = (0..rng.random_range(1..4)).map(|run| {
             let start = if run == 0 { 0 } else { rng.random_range(0..3_000) };
@@ -104,7 +116,7 @@ impl Game {
         let runs = runs.collect();
         let trouble = [0, 10, 30, 60][rng.random_range(0..4)];
         let fates = fates(&mut rng);
-        Self { seed, plans, input, runs, fates, trouble }
+        Self { seed, plans, newer, input, runs, fates, trouble }
     }
 
     fn describe(&self) -> String {
@@ -112,6 +124,7 @@ impl Game {
         for plan in &self.plans {
             let _ = writeln!(text, "{}", serde_json::to_string(&plan.workflow()).unwrap());
         }
+        let _ = writeln!(text, "newer {}", serde_json::to_string(&self.newer.workflow()).unwrap());
         let _ = writeln!(text, "input {}\nruns {:?}", self.input, self.runs);
         for fate in &self.fates {
             let _ = writeln!(text, "{fate:?}");
@@ -129,14 +142,23 @@ fn asks(rng: &mut Rng, plan: &Plan) -> Vec<Ask> {
             asks.push(Ask::Signal(at, when + rng.random_range(0..2_000)));
         }
     }
-    if rng.random_range(0..10) == 0 {
-        let when = rng.random_range(0..8_000);
-        asks.push(Ask::Pause(when));
-        asks.push(Ask::Resume(when + rng.random_range(1..20_000)));
-    }
-    if rng.random_range(0..10) == 0 {
-        asks.push(Ask::Cancel(rng.random_range(0..8_000)));
-    }
+    let mut some = |rng: &mut Rng, percent: u32, most: u32, ask: &dyn Fn(&mut Rng) -> Vec<Ask>| {
+        for _ in 0..most {
+            if rng.random_range(0..100) < percent {
+                asks.extend(ask(rng));
+            }
+        }
+    };
+    let soon = |rng: &mut Rng| rng.random_range(0..8_000);
+    some(rng, 30, 3, &|rng| vec![Ask::Update(rng.random_range(0..VALUES), soon(rng))]);
+    some(rng, 15, 2, &|rng| {
+        let when = soon(rng);
+        vec![Ask::Pause(when), Ask::Resume(when + rng.random_range(1..20_000))]
+    });
+    some(rng, 15, 1, &|rng| vec![Ask::Cancel(soon(rng))]);
+    some(rng, 20, 1, &|rng| vec![Ask::Migrate(soon(rng))]);
+    some(rng, 10, 2, &|rng| vec![Ask::Archive(rng.random_range(0..60_000))]);
+    some(rng, 20, 1, &|rng| vec![Ask::RollBack(rng.random_range(0..20_000))]);
     asks
 }
 
@@ -155,13 +177,13 @@ struct People {
 }
 
 impl People {
-    async fn start(self, run: RunId, input: Value, after: u64, asks: Vec<Ask>) {
+    async fn start(self, run: RunId, input: Value, newer: Workflow, after: u64, asks: Vec<Ask>) {
         self.clock.sleep(Duration::from_millis(after)).await;
         let start = Start::new(run.clone(), "w0".parse().unwrap(), alice(), input);
         self.engine.start(start.clone()).await.unwrap();
         self.engine.start(start).await.unwrap();
         let asked = asks.into_iter().map(|ask| {
-            let (people, run) = (self.clone(), run.clone());
+            let (people, run, newer) = (self.clone(), run.clone(), newer.clone());
             async move {
                 let at = |millis| people.clock.sleep(Duration::from_millis(millis));
                 let result = match ask {
@@ -179,15 +201,39 @@ impl People {
                     }
                     Ask::Resume(when) => {
                         at(when).await;
-                        people.engine.resume(&run).await
+                        match people.engine.resume(&run).await {
+                            // A cancellation has ended the pause.
+                            Err(WorkflowError::Refused(Refused::NotPaused)) => Ok(()),
+                            result => result,
+                        }
                     }
                     Ask::Cancel(when) => {
                         at(when).await;
                         people.engine.cancel(&run, alice(), "enough").await
                     }
+                    Ask::Update(value, when) => {
+                        at(when).await;
+                        people.engine.update(&run, "v", value).await
+                    }
+                    Ask::Migrate(when) => {
+                        at(when).await;
+                        people.engine.migrate(&run, newer).await.map_err(|error| match error {
+                            RegisterError::Workflow(error) => error,
+                            error => panic!("{error:?}"),
+                        })
+                    }
+                    Ask::Archive(when) => {
+                        at(when).await;
+                        match people.engine.archive(&run).await {
+                            Ok(_) | Err(WorkflowError::Open { .. }) => Ok(()),
+                            Err(error) => Err(error),
+                        }
+                    }
+                    // Once it has completed.
+                    Ask::RollBack(_) => Ok(()),
                 };
                 match result {
-                    Ok(()) | Err(WorkflowError::Refused(Refused::Ended)) => {}
+                    Ok(()) | Err(WorkflowError::Refused(Refused::Ended | Refused::Archived { .. })) => {}
                     Err(error) => panic!("{error:?}"),
                 }
             }
@@ -221,17 +267,26 @@ impl People {
                         let refused = matches!(
                             again,
                             Err(WorkflowError::Refused(
-                                Refused::Answered { .. } | Refused::Ended | Refused::NotAsked { .. }
+                                Refused::Answered { .. }
+                                    | Refused::Ended
+                                    | Refused::Archived { .. }
+                                    | Refused::NotAsked { .. }
                             ))
                         );
-                        assert!(refused, "{again:?}");
-                        first
+                        let changed = |result: &Result<(), WorkflowError>| {
+                            matches!(result, Err(WorkflowError::Refused(Refused::Changed { .. })))
+                        };
+                        assert!(refused || changed(&first) && changed(&again), "{again:?}");
+                        // It is asked again, for what it is now.
+                        if changed(&first) { Ok(()) } else { first }
                     }
                     _ => return,
                 };
                 match result {
                     Ok(()) => {}
-                    Err(WorkflowError::Refused(Refused::Ended | Refused::NotAsked { .. })) => {}
+                    Err(WorkflowError::Refused(
+                        Refused::Ended | Refused::Archived { .. } | Refused::NotAsked { .. },
+                    )) => {}
                     Err(error) => panic!("{error:?}"),
                 }
             });
@@ -252,9 +307,19 @@ impl Game {
         }
         let people = People { engine: office.clone(), clock: clock.clone(), seed: self.seed.child("people") };
         let mut tasks = JoinSet::new();
+        let witness = Arc::new(Mutex::new(Vec::new()));
+        let mut log = memory.subscribe(Position::START).await.unwrap();
+        let seen = witness.clone();
+        // What is archived, or summed up, is erased.
+        let watching = tokio::spawn(async move {
+            while let Ok(Some(event)) = log.next().await {
+                seen.lock().unwrap().push(event);
+            }
+        });
         tasks.spawn(people.clone().answer(memory.clone()));
         for (run, after, asks) in self.runs.clone() {
-            tasks.spawn(people.clone().start(run.parse().unwrap(), self.input.clone(), after, asks));
+            let (run, newer) = (run.parse().unwrap(), self.newer.workflow());
+            tasks.spawn(people.clone().start(run, self.input.clone(), newer, after, asks));
         }
         let mut machines = JoinSet::new();
         for (at, fate) in (0..).zip(self.fates.clone()) {
@@ -265,10 +330,8 @@ impl Game {
         let ids: Vec<String> = self.runs.iter().map(|(run, ..)| run.clone()).collect();
         let ended = async {
             tokio::time::sleep(Duration::from_secs(4)).await;
-            for run in &ids {
-                office.outcome(&run.parse().unwrap()).await.map_err(|error| format!("{run}: {error:?}"))?;
-            }
-            Ok::<_, String>(())
+            let ends = self.runs.iter().map(|(run, _, asks)| ends(&office, &clock, run, asks));
+            futures_util::future::try_join_all(ends).await.map(drop)
         };
         let stopped = async {
             match machines.join_next().await {
@@ -289,7 +352,15 @@ impl Game {
             done.map_err(|error| format!("people: {error:?}"))?;
         }
         drop(tasks);
-        let events = everything(&*memory).await;
+        let head = memory.head().await.unwrap();
+        let events = loop {
+            let seen = witness.lock().unwrap().clone();
+            if seen.last().map_or(Position::START, |event| event.position) == head {
+                break seen;
+            }
+            tokio::task::yield_now().await;
+        };
+        watching.abort();
         let histories = histories(&office, &events).await;
         let result = match result {
             Ok(()) => self.check(&office, &memory, &clock, &way, &histories, &ids, &events).await,
@@ -309,8 +380,8 @@ impl Game {
         ids: &[String],
         events: &[RecordedEvent],
     ) -> Result<(), String> {
-        let cancelled =
-            self.runs.iter().filter(|(.., asks)| asks.iter().any(|ask| matches!(ask, Ask::Cancel(_))));
+        let stops = |ask: &Ask| matches!(ask, Ask::Cancel(_) | Ask::RollBack(_));
+        let cancelled = self.runs.iter().filter(|(.., asks)| asks.iter().any(stops));
         let cancelled: BTreeSet<String> = cancelled.map(|(run, ..)| run.clone()).collect();
         {
             let state = way.outside.state();
@@ -318,6 +389,7 @@ impl Game {
             let effects = effects.map(|(place, effect)| (effect.id.as_str(), (place, effect))).collect();
             let records = Records {
                 plans: &self.plans,
+                newer: (self.newer.workflow().digest(), &self.newer),
                 outside: &state,
                 histories,
                 cancelled: &cancelled,
@@ -340,14 +412,21 @@ impl Game {
             if view != fresh || view.outcome().is_none() {
                 return Err(format!("{run} is read in two ways: {view:?} {fresh:?}"));
             }
-            let snapshot = history.iter().rev().find(|entry| matches!(entry.event, RunEvent::Snapshot(_)));
-            if let Some(snapshot) = snapshot {
+            let is = |kind: fn(&RunEvent) -> bool| history.iter().rev().find(|entry| kind(&entry.event));
+            let archived = is(|event| matches!(event, RunEvent::Archived { .. })).is_some();
+            if let Some(snapshot) = is(|event| matches!(event, RunEvent::Snapshot(_))).filter(|_| !archived) {
                 let before = Version::new(snapshot.version.get() - 1);
                 memory.erase(&format!("workflow/{run}").parse().unwrap(), before).await.unwrap();
                 let rest = engine(memory.clone(), clock, way).view(&run).await.unwrap();
                 if rest != view {
                     return Err(format!("{run} from its snapshot: {rest:?}, not {view:?}"));
                 }
+                continue;
+            }
+            office.archive(&run).await.map_err(|error| format!("{run} is not archived: {error:?}"))?;
+            let told = engine(memory.clone(), clock, way).view(&run).await.unwrap();
+            if told != view {
+                return Err(format!("{run} from its archive: {told:?}, not {view:?}"));
             }
         }
         Ok(())
@@ -370,15 +449,29 @@ fn at_once(events: &[RecordedEvent], limit: Option<u32>) -> Result<(), String> {
     Ok(())
 }
 
-async fn everything(store: &dyn EventStore) -> Vec<RecordedEvent> {
-    let mut events: Vec<RecordedEvent> = Vec::new();
-    loop {
-        let after = events.last().map_or(Position::START, |event| event.position);
-        let page = store.read_all(after, PageSize::default()).await.unwrap();
-        if page.is_empty() {
-            return events;
-        }
-        events.extend(page);
+/// Waits until a run has ended; where it is to be rolled back after all, until that is over too.
+async fn ends(
+    office: &WorkflowEngine,
+    clock: &Arc<dyn Clock>,
+    run: &str,
+    asks: &[Ask],
+) -> Result<(), String> {
+    let failed = |error: WorkflowError| format!("{run}: {error:?}");
+    let id: RunId = run.parse().unwrap();
+    let completed = office.outcome(&id).await.map_err(failed)?.is_completed();
+    let after = asks.iter().find_map(|ask| match ask {
+        Ask::RollBack(after) if completed => Some(*after),
+        _ => None,
+    });
+    let Some(after) = after else { return Ok(()) };
+    clock.sleep(Duration::from_millis(after)).await;
+    match office.roll_back(&id, alice(), "after all").await {
+        Err(WorkflowError::Refused(Refused::Archived { .. })) => return Ok(()),
+        asked => asked.map_err(failed)?,
+    }
+    match office.outcome(&id).await.map_err(failed)?.is_completed() {
+        true => Err(format!("{run} has completed, though it was rolled back")),
+        false => Ok(()),
     }
 }
 

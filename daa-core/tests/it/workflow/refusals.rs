@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daa_core::action::MAX_PARAMS;
+use daa_core::action::{Action, MAX_PARAMS};
 use daa_core::digest::Digest;
 use daa_core::id::RunId;
 use daa_core::workflow::testing::Script;
@@ -302,17 +302,19 @@ type Judge = fn(&StepError) -> bool;
 
 #[tokio::test(start_paused = true)]
 async fn an_output_that_is_of_no_use_is_undone() {
-    let large = json!("x".repeat(MAX_PARAMS));
-    let cases: [(Value, Judge); 2] = [
+    let large = || json!("x".repeat(MAX_PARAMS));
+    let cases: [(Script, Judge); 3] = [
         (
-            json!("text"),
+            Script::succeed("text"),
             |error| matches!(error, StepError::Mismatch(text) if text.contains("expected integer")),
         ),
-        (large, |error| matches!(error, StepError::OutOfBounds(_))),
+        (Script::succeed(large()), |error| matches!(error, StepError::OutputOutOfBounds(_))),
+        // The same, when the executor is asked afterwards.
+        (Script::lose_answer(large()), |error| matches!(error, StepError::OutputOutOfBounds(_))),
     ];
-    for (output, expected) in cases {
+    for (script, expected) in cases {
         let bench = Bench::new();
-        bench.outside.script("a", [Script::succeed(output)]);
+        bench.outside.script("a", [script]);
         let one =
             action("one", "a").with_gives(Type::Integer).with_undo("refund".parse().unwrap(), json!({}));
         let outcome = bench.run(&workflow().with_step(one), json!(null)).await;
@@ -371,6 +373,31 @@ async fn an_action_that_the_rules_escalate_waits_for_approval_of_exactly_this_ac
     let answer = Answer::approve(task("one"), asked.subject, alice());
     waiting.bench.engine.answer(&waiting.run, answer).await.unwrap();
     assert_eq!(waiting.ends().await, completed("approved"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_of_another_action_than_the_one_that_waits_is_refused() {
+    let of_x =
+        Step::action("one".parse().unwrap(), "escalate.it".parse().unwrap(), json!({ "x": "${vars.x}" }));
+    let flow = workflow().with_var("x", Variable::new(Type::Integer, 1)).with_step(of_x);
+    let waiting = Waiting::new(flow, json!(null)).await;
+    let asked = waiting.asked().await;
+    let like = |params: Value| {
+        let action = Action::new("run-1/one".parse().unwrap(), "escalate.it".parse().unwrap(), alice());
+        action.unwrap().with_params(params).unwrap().digest()
+    };
+    assert_eq!(asked.subject, like(json!({ "x": 1 })));
+    waiting.bench.engine.update(&waiting.run, "x", 2).await.unwrap();
+    // Neither something else, nor what it would be if it were asked for now.
+    for other in [Digest::of(b"other"), like(json!({ "x": 2 }))] {
+        let answer = Answer::approve(task("one"), other, "bob".parse().unwrap());
+        let refused = waiting.refused(Request::Answer(answer)).await;
+        assert_eq!(refused, Refused::Changed { asked: asked.subject, answered: other });
+    }
+    let answer = Answer::approve(task("one"), asked.subject, "bob".parse().unwrap());
+    waiting.bench.engine.answer(&waiting.run, answer).await.unwrap();
+    assert_eq!(waiting.bench.engine.outcome(&waiting.run).await.unwrap(), completed(json!(null)));
+    assert_eq!(waiting.bench.outside.effects()[0].params, json!({ "x": 1 }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,15 @@
 //! Compensation.
 
+use std::time::Duration;
+
+use daa_core::action::MAX_PARAMS;
 use daa_core::workflow::testing::{CrashPoint, Script, World};
-use daa_core::workflow::{FailureCause, Refused, RunOutcome, Step, StepError, Task, Workflow, WorkflowError};
+use daa_core::workflow::{
+    FailureCause, Refused, RunOutcome, Step, StepError, StepStatus, Task, Type, Workflow, WorkflowError,
+};
 use serde_json::json;
 
-use super::world::Bench;
+use super::world::{Bench, alice, completed};
 
 fn order() -> Workflow {
     let step = |name: &str, kind: &str, undo: &str| {
@@ -69,7 +74,7 @@ async fn a_crash_at_every_write_leaves_each_effect_once_and_in_order() {
                         let start = daa_core::workflow::Start::new(
                             run,
                             "order".parse().unwrap(),
-                            super::world::alice(),
+                            alice(),
                             json!({ "order": 1 }),
                         );
                         bench.engine.start(start).await.ok()?;
@@ -147,13 +152,125 @@ async fn a_completed_run_can_be_undone_after_all() {
     let outcome = bench.run(&order(), json!({ "order": 1 })).await;
     assert!(matches!(outcome, RunOutcome::Completed { .. }));
     let run = "run-1".parse().unwrap();
-    bench.engine.roll_back(&run, super::world::alice(), "the customer changed their mind").await.unwrap();
+    bench.engine.roll_back(&run, alice(), "the customer changed their mind").await.unwrap();
     let outcome = bench.run(&order(), json!({ "order": 1 })).await;
     let RunOutcome::RolledBack { cause: FailureCause::Cancelled { .. }, left } = outcome else {
         panic!("{outcome:?}")
     };
     assert_eq!(left, []);
     assert_eq!(bench.outside.log()[3..], ["run-1/ship/undo", "run-1/charge/undo", "run-1/book/undo"]);
-    let again = bench.engine.roll_back(&run, super::world::alice(), "again").await;
+    let again = bench.engine.roll_back(&run, alice(), "again").await;
     assert!(matches!(again, Err(WorkflowError::Refused(Refused::Ended))));
+}
+
+/// A charge whose receipt has another form than the definition promises.
+fn spoilt() -> Workflow {
+    let receipt = Type::object([("id", Type::Integer)]);
+    let charge = Step::action("charge".parse().unwrap(), "charge".parse().unwrap(), json!({}))
+        .with_gives(receipt)
+        .with_undo("refund".parse().unwrap(), json!({ "id": "${charge.id}" }));
+    Workflow::new("pay".parse().unwrap()).with_step(charge)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_of_the_wrong_type_is_there_for_the_undo() {
+    let bench = Bench::new();
+    bench.outside.script("charge", [Script::succeed(json!({ "id": "r-7" }))]);
+    bench.outside.script("refund", vec![Script::fail(); 3]);
+    let run = bench.start("run-1", &spoilt(), json!(null)).await;
+    let serving = bench.serve("main");
+    bench.clock.sleep(Duration::from_millis(10)).await;
+    serving.kill();
+    // Whoever goes on has only the log.
+    let bench = bench.restart();
+    let serving = bench.serve("main");
+    let RunOutcome::RolledBack { cause, left } = bench.engine.outcome(&run).await.unwrap() else { panic!() };
+    assert!(matches!(cause, FailureCause::Step { error: StepError::Mismatch(_), .. }), "{cause:?}");
+    assert_eq!(left, []);
+    assert_eq!(bench.outside.effects()[1].params, json!({ "id": "r-7" }));
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_of_the_wrong_type_is_nothing_to_the_steps_behind_it() {
+    let bench = Bench::new();
+    bench
+        .outside
+        .script("charge", [Script::succeed(json!({ "id": "r-7" })), Script::succeed(json!({ "id": 8 }))]);
+    let mut flow = spoilt();
+    let charge = flow.steps.remove(0).with_each("${input}", None).with_failure_allowed();
+    let flow = flow.with_step(charge).with_output("${charge}");
+    assert_eq!(bench.run(&flow, json!([1, 2])).await, completed(json!([null, { "id": 8 }])));
+    let run = "run-1".parse().unwrap();
+    bench.engine.roll_back(&run, alice(), "after all").await.unwrap();
+    let serving = bench.serve("main");
+    let RunOutcome::RolledBack { left, .. } = bench.engine.outcome(&run).await.unwrap() else { panic!() };
+    assert_eq!(left, []);
+    let undone: Vec<_> =
+        bench.outside.effects()[2..].iter().map(|effect| effect.params["id"].clone()).collect();
+    assert_eq!(undone, [json!(8), json!("r-7")]);
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_wants_an_output_too_large_to_keep_is_left_to_people() {
+    let bench = Bench::new();
+    let large = json!({ "id": 7, "more": "x".repeat(MAX_PARAMS) });
+    bench.outside.script("charge", [Script::succeed(large)]);
+    let RunOutcome::RolledBack { left, .. } = bench.run(&spoilt(), json!(null)).await else { panic!() };
+    assert_eq!(left, [Task::new("charge".parse().unwrap(), 0)]);
+    assert_eq!(bench.outside.log(), ["run-1/charge"], "nothing is refunded by a receipt of null");
+}
+
+/// A run in a run in a run. The innermost one does something that nothing undoes, and fails.
+async fn nested(bench: &Bench, middle: impl Fn(Step) -> Step) -> RunOutcome {
+    let name = |name: &str| name.parse().unwrap();
+    bench.outside.script("b", [Script::reject()]);
+    let keep = Step::action("keep".parse().unwrap(), "a".parse().unwrap(), json!({}));
+    let fail = Step::action("fail".parse().unwrap(), "b".parse().unwrap(), json!({}));
+    let inner =
+        Workflow::new(name("inner")).with_step(keep).with_step(fail.with_after("keep".parse().unwrap()));
+    let child = |name: &str, of: &str| Step::workflow(name.parse().unwrap(), of.parse().unwrap(), json!({}));
+    let middle = Workflow::new(name("middle")).with_step(middle(child("down", "inner")));
+    let outer = Workflow::new(name("outer")).with_step(child("down", "middle"));
+    bench.engine.register(inner).await.unwrap();
+    bench.engine.register(middle).await.unwrap();
+    bench.run(&outer, json!(null)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_failed_child_could_not_undo_is_named_by_all_above_it() {
+    let bench = Bench::new();
+    let outcome = nested(&bench, |step| step).await;
+    let RunOutcome::RolledBack { cause, left } = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(*left, [Task::new("down".parse().unwrap(), 0)]);
+    assert!(cause.to_string().contains("not undone: down"), "{cause}");
+    let left = |run: &str| {
+        let (engine, run) = (bench.engine.clone(), run.parse().unwrap());
+        async move {
+            match engine.outcome(&run).await.unwrap() {
+                RunOutcome::RolledBack { left, .. } => left,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(left("run-1/down").await, [Task::new("down".parse().unwrap(), 0)]);
+    assert_eq!(left("run-1/down/down").await, [Task::new("keep".parse().unwrap(), 0)]);
+    let view = bench.engine.view(&"run-1".parse().unwrap()).await.unwrap();
+    assert_eq!(view.steps[0].status, StepStatus::NotUndone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_child_left_is_named_when_its_failure_was_allowed_and_the_run_is_undone_later() {
+    let bench = Bench::new();
+    let outcome = nested(&bench, Step::with_failure_allowed).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+    let middle = bench.engine.view(&"run-1/down".parse().unwrap()).await.unwrap();
+    assert_eq!(middle.steps[0].status, StepStatus::NotUndone);
+    let run = "run-1".parse().unwrap();
+    bench.engine.roll_back(&run, alice(), "after all").await.unwrap();
+    let serving = bench.serve("main");
+    let RunOutcome::RolledBack { left, .. } = bench.engine.outcome(&run).await.unwrap() else { panic!() };
+    assert_eq!(left, [Task::new("down".parse().unwrap(), 0)]);
+    serving.stop().await.unwrap();
 }

@@ -1,14 +1,19 @@
 //! Runs that start by themselves.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use daa_core::action::MAX_PARAMS;
 use daa_core::clock::Timestamp;
+use daa_core::event::{EventStore, MemoryEventStore, Position};
 use daa_core::workflow::schedule::{CronSchedule, Every, MissedRuns, Overlap, Schedule};
-use daa_core::workflow::testing::Script;
-use daa_core::workflow::{Recurring, Step, Workflow, WorkflowError};
+use daa_core::workflow::testing::{CrashStore, Script, World};
+use daa_core::workflow::{Recurring, RunQuery, Step, Workflow, WorkflowError};
 use serde_json::json;
+use tokio::sync::watch;
 
+use super::stores::{Behind, IcyLog};
 use super::world::{Bench, alice};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -30,11 +35,31 @@ fn recurring(schedule: Schedule) -> Recurring {
 }
 
 async fn starts(bench: &Bench) -> Vec<u64> {
-    let runs = bench.engine.runs().await.unwrap();
+    let runs = bench.engine.runs(&RunQuery::new()).await.unwrap().runs;
     let mut starts: Vec<u64> =
         runs.iter().map(|run| run.run.as_str().rsplit('/').next().unwrap().parse().unwrap()).collect();
     starts.sort_unstable();
     starts
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_could_start_no_run_is_refused() {
+    let bench = Bench::new();
+    bench.engine.register(tidy()).await.unwrap();
+    let given = |bytes: usize| {
+        let input = json!("x".repeat(bytes - 2));
+        Recurring::new(hourly("hourly"), "tidy".parse().unwrap(), alice(), input)
+    };
+    let refused = bench.engine.schedule(given(MAX_PARAMS + 1)).await.unwrap_err();
+    assert!(
+        matches!(refused, WorkflowError::InputTooLarge { actual, limit: MAX_PARAMS } if actual == MAX_PARAMS + 1),
+        "{refused:?}"
+    );
+    // Those are the runs of agents' plans.
+    let refused = bench.engine.schedule(recurring(hourly("agent/alice"))).await.unwrap_err();
+    assert!(matches!(refused, WorkflowError::ReservedRun { .. }), "{refused:?}");
+    assert_eq!(bench.store.head().await.unwrap(), Position::new(1), "nothing but the definition was written");
+    bench.engine.schedule(given(MAX_PARAMS)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,6 +111,32 @@ async fn a_run_that_is_still_open_holds_the_next_one_back() {
         let expected: Vec<u64> = expected.into_iter().map(|hour| hour * 3_600_000).collect();
         assert_eq!(starts(&bench).await, expected, "{overlap:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_the_log_has_not_told_of_yet_holds_the_next_one_back_too() {
+    let memory: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new());
+    let (clock, outside) = (Bench::new().clock, World::new());
+    let outside = outside.with_clock(clock.clone());
+    outside.script("a", [Script::succeed(1).after(HOUR * 12 / 5)]);
+    let (freeze, ice) = watch::channel(false);
+    let behind: Arc<dyn EventStore> = Behind::new(IcyLog(ice), memory);
+    let bench = Bench::on(CrashStore::new(behind), clock, outside, "rules 1");
+    bench.engine.register(tidy()).await.unwrap();
+    bench.engine.schedule(recurring(hourly("slow").with_overlap(Overlap::QueueOne))).await.unwrap();
+    let worker = bench.serve("main");
+    let at = |hours: f64| bench.clock.sleep_until(Timestamp::from_millis((hours * 3_600_000.0) as u64));
+    at(0.9).await;
+    freeze.send_replace(true);
+    // The first run is started, and the worker does not hear of it.
+    at(2.5).await;
+    assert_eq!(starts(&bench).await, [3_600_000]);
+    freeze.send_replace(false);
+    at(4.8).await;
+    assert_eq!(starts(&bench).await, [3_600_000], "it is under way");
+    at(5.1).await;
+    assert_eq!(starts(&bench).await, [3_600_000, 2 * 3_600_000, 5 * 3_600_000]);
+    worker.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,22 @@ pub(crate) trait Weather: fmt::Debug + Send + Sync + 'static {
     async fn answer(&self) -> bool {
         true
     }
+
+    /// Before subscribers hear of events.
+    async fn news(&self) {}
+
+    /// The request for a stream.
+    async fn read(&self, _: &StreamId) -> bool {
+        self.request().await
+    }
+
+    /// The events of a stream on their way back.
+    fn brought(&self, _: &StreamId, _: usize) {}
+
+    /// The request of an append.
+    async fn write(&self) -> bool {
+        self.request().await
+    }
 }
 
 /// A store behind some weather.
@@ -58,7 +74,7 @@ impl<W: Weather> ReadAll for Behind<W> {
 #[async_trait]
 impl<W: Weather> EventStore for Behind<W> {
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        if !self.weather.request().await {
+        if !self.weather.write().await {
             return Err(AppendError::Unavailable { source: "the store is away".into() });
         }
         let appended = self.store.append(batch).await;
@@ -74,12 +90,15 @@ impl<W: Weather> EventStore for Behind<W> {
         after: Version,
         page: PageSize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.reach().await?;
-        let read = self.store.read_stream(stream, after, page).await;
-        if self.weather.answer().await {
-            return read;
+        let lost = |what: &str| ReadError::Unavailable { source: what.into() };
+        if !self.weather.read(stream).await {
+            return Err(lost("the store is away"));
         }
-        Err(ReadError::Unavailable { source: "the answer was lost".into() })
+        let read = self.store.read_stream(stream, after, page).await;
+        if let Ok(page) = &read {
+            self.weather.brought(stream, page.len());
+        }
+        if self.weather.answer().await { read } else { Err(lost("the answer was lost")) }
     }
 
     async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
@@ -90,8 +109,10 @@ impl<W: Weather> EventStore for Behind<W> {
         self.reach().await?;
         let mut inner = self.store.subscribe(after).await?;
         let (head, heads) = watch::channel(self.store.head().await?);
+        let weather = self.weather.clone();
         tokio::spawn(async move {
             while let Ok(Some(event)) = inner.next().await {
+                weather.news().await;
                 if head.is_closed() {
                     return;
                 }
@@ -151,6 +172,40 @@ impl Weather for IcyAnswers {
     async fn answer(&self) -> bool {
         thawed(&self.0).await;
         true
+    }
+}
+
+/// Appends arrive only when it has thawed.
+#[derive(Debug)]
+pub(crate) struct IcyWrites(pub(crate) watch::Receiver<bool>);
+
+#[async_trait]
+impl Weather for IcyWrites {
+    async fn write(&self) -> bool {
+        thawed(&self.0).await;
+        true
+    }
+}
+
+/// Whoever follows the log hears of events only when it has thawed.
+#[derive(Debug)]
+pub(crate) struct IcyLog(pub(crate) watch::Receiver<bool>);
+
+#[async_trait]
+impl Weather for IcyLog {
+    async fn news(&self) {
+        thawed(&self.0).await;
+    }
+}
+
+/// One stream cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable(pub(crate) &'static str);
+
+#[async_trait]
+impl Weather for Unreadable {
+    async fn read(&self, stream: &StreamId) -> bool {
+        stream.as_str() != self.0
     }
 }
 

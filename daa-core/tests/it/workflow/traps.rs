@@ -17,7 +17,7 @@ use daa_core::workflow::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::stores::{Behind, Ice, IcyAnswers, Storm, Storms};
+use super::stores::{Behind, Ice, IcyAnswers, IcyWrites, Storm, Storms};
 use super::world::{Bench, ByKind, alice, completed};
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -309,6 +309,35 @@ async fn taken_over_by_one_that_is_ahead(by: Duration, skew: Duration) -> u64 {
     first.stop().await.unwrap();
     second.stop().await.unwrap();
     ahead.engine.metrics().runs_taken_over
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_run_learns_that_another_worker_ended_it() {
+    let (memory, clock) = (Arc::new(MemoryEventStore::new()), clock());
+    let (freeze, ice) = watch::channel(false);
+    let outside = World::new().with_clock(clock.clone());
+    outside.script("a", [Script::succeed("done").after(Duration::from_secs(2))]);
+    let slow = bench(Behind::new(IcyWrites(ice), memory.clone()), &clock, &outside);
+    let fast: Arc<dyn Clock> = Arc::new(Ahead(clock.clone(), Duration::from_secs(3600)));
+    let ahead = bench(memory, &fast, &outside);
+    let first = slow.serve_with("first", WorkerOptions::default().with_lease(Duration::from_secs(60)));
+    let steps = workflow("w").with_step(action("one", "a")).with_output("${one}");
+    let run = ahead.start("run-1", &steps, json!(1)).await;
+    let engine = slow.engine.clone();
+    let waiting = tokio::spawn(async move { engine.outcome(&run).await.unwrap() });
+    clock.sleep(Duration::from_secs(1)).await;
+    // The first worker cannot write that the step is done, and sees in the log that the second one has ended the run.
+    freeze.send_replace(true);
+    clock.sleep(Duration::from_secs(2)).await;
+    let second = ahead.serve_with("second", short());
+    clock.sleep(Duration::from_secs(10)).await;
+    assert_eq!(ahead.engine.metrics().runs_taken_over, 1);
+    freeze.send_replace(false);
+    // While the second one lives, too.
+    let told = tokio::time::timeout(Duration::from_secs(600), waiting).await;
+    assert_eq!(told.expect("whoever waits is told").unwrap(), completed("done"));
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

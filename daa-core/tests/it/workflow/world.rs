@@ -1,6 +1,8 @@
 //! An engine on a store that can crash, with an outside world that cannot.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daa_core::action::{Decision, Executors, Gate, Policy, Request, Verdict};
 use daa_core::artifact::Artifacts;
@@ -10,8 +12,10 @@ use daa_core::event::{EventStore, MemoryEventStore};
 use daa_core::id::{AgentId, RunId};
 use daa_core::shutdown::ShutdownTrigger;
 use daa_core::workflow::testing::{CrashStore, World};
-use daa_core::workflow::{RunOutcome, Start, WorkerOptions, Workflow, WorkflowEngine, WorkflowError};
-use serde_json::Value;
+use daa_core::workflow::{
+    FailureCause, RunOutcome, Start, Step, WorkerOptions, Workflow, WorkflowEngine, WorkflowError,
+};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// Denies kinds that begin with `deny`, escalates those that begin with `escalate`, permits the rest.
@@ -48,6 +52,11 @@ pub(crate) struct Serving {
 impl Serving {
     pub(crate) async fn stop(self) -> Result<(), WorkflowError> {
         self.trigger.trigger();
+        self.task.await.unwrap()
+    }
+
+    /// How it comes to an end by itself.
+    pub(crate) async fn ended(self) -> Result<(), WorkflowError> {
         self.task.await.unwrap()
     }
 
@@ -151,4 +160,36 @@ pub(crate) fn alice() -> AgentId {
 
 pub(crate) fn completed(output: impl Into<Value>) -> RunOutcome {
     RunOutcome::Completed { output: output.into() }
+}
+
+pub(super) fn workflow(name: &str) -> Workflow {
+    Workflow::new(name.parse().unwrap())
+}
+
+pub(super) fn action(name: &str, kind: &str) -> Step {
+    Step::action(name.parse().unwrap(), kind.parse().unwrap(), json!({}))
+}
+
+pub(super) fn then(name: &str, kind: &str, after: &str) -> Step {
+    action(name, kind).with_after(after.parse().unwrap())
+}
+
+pub(super) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(super) fn number(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
+
+pub(super) async fn outcome(engine: &WorkflowEngine, run: &RunId) -> RunOutcome {
+    let ended = tokio::time::timeout(secs(24 * 3600), engine.outcome(run)).await;
+    ended.expect("the run ends").unwrap()
+}
+
+pub(super) fn cause(outcome: RunOutcome) -> FailureCause {
+    match outcome {
+        RunOutcome::RolledBack { cause, .. } => cause,
+        other => panic!("{other:?}"),
+    }
 }

@@ -16,7 +16,12 @@ async fn a_process_that_was_stopped_beyond_its_lease_does_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let mut east = Process::spawn(dir.path(), "east", true);
     while east.says(Duration::from_secs(60)).expect("a line") != "ready" {}
+    // The first one is in the middle of its work when it is stopped, and stays so until the second one has had time
+    // to take over: however quick or slow the machine is.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    east.signal("STOP");
     let mut west = Process::spawn(dir.path(), "west", true);
+    while west.says(Duration::from_secs(60)).expect("a line") != "ready" {}
     let mut rng = Seed::from_u64(6).child("stop").rng();
     let (end, mut said) = (Instant::now() + budget(), [Vec::new(), Vec::new()]);
     let mut done = [false, false];

@@ -177,6 +177,17 @@ fn loops_have_their_own_names() {
 }
 
 #[test]
+fn a_loop_is_bounded() {
+    let times = |at_most: u32| {
+        let repeat = json!({ "until": { "gt": ["${last}", 3] }, "at_most": at_most });
+        merged(action(json!(1), json!("any")), json!({ "repeat": repeat, "gives": "integer" }))
+    };
+    fine(times(1_000));
+    let cause = Cause::TooManyTimes { found: 1_001, max: 1_000 };
+    assert_eq!(only(times(1_001)), ("repeat.at_most".to_owned(), cause));
+}
+
+#[test]
 fn conditions_compare_what_can_be_compared() {
     let when = |condition: Value| merged(action(json!(1), json!("any")), json!({ "when": condition }));
     for condition in [
@@ -269,25 +280,25 @@ fn names_are_short_plain_and_unique() {
 
 #[test]
 fn times_retries_and_limits_make_sense() {
-    let sleep = |more: Value| merged(json!({ "step": "s", "sleep": "1s" }), more);
     let act = |more: Value| merged(action(json!(1), json!("any")), more);
     let at = |place: &str, cause: Cause| (place.to_owned(), cause);
     let cases = [
-        (sleep(json!({ "heartbeat": "1s" })), at("heartbeat", Cause::OnlyActions { what: "heartbeat" })),
-        (
-            sleep(json!({ "try_timeout": "1s" })),
-            at("try_timeout", Cause::OnlyActions { what: "try_timeout" }),
-        ),
-        (sleep(json!({ "deadline": "0s" })), at("deadline", Cause::NoTime)),
-        (sleep(json!({ "deadline": "11years" })), at("deadline", Cause::TooLong)),
+        (act(json!({ "deadline": "0s" })), at("deadline", Cause::NoTime)),
+        (act(json!({ "deadline": "11years" })), at("deadline", Cause::TooLong)),
         (json!({ "step": "s", "sleep": "11years" }), at("sleep", Cause::TooLong)),
         (json!({ "step": "s", "until": "soon" }), at("until", mismatch("text", Type::Integer))),
         (json!({ "step": "s", "approval": { "of": 1, "within": "0s" } }), at("within", Cause::NoTime)),
         (act(json!({ "heartbeat": "0s" })), at("heartbeat", Cause::NoTime)),
-        (act(json!({ "retry": { "factor": 0.5 } })), at("retry.factor", Cause::RetryFactor { found: 0.5 })),
-        (act(json!({ "retry": { "jitter": 1.5 } })), at("retry.jitter", Cause::RetryJitter { found: 1.5 })),
-        (act(json!({ "retry": { "first": "1h" } })), at("retry.longest", Cause::RetryWaits)),
-        (act(json!({ "retry": { "longest": "99years" } })), at("retry.longest", Cause::TooLong)),
+        (
+            act(json!({ "retry": { "tries": 2, "factor": 0.5 } })),
+            at("retry.factor", Cause::RetryFactor { found: 0.5 }),
+        ),
+        (
+            act(json!({ "retry": { "tries": 2, "jitter": 1.5 } })),
+            at("retry.jitter", Cause::RetryJitter { found: 1.5 }),
+        ),
+        (act(json!({ "retry": { "tries": 2, "first": "1h" } })), at("retry.longest", Cause::RetryWaits)),
+        (act(json!({ "retry": { "tries": 2, "longest": "99years" } })), at("retry.longest", Cause::TooLong)),
         (
             act(json!({ "retry": { "tries": null, "first": "0s" } })),
             at("retry.first", Cause::RetryWithoutWait),
@@ -300,6 +311,10 @@ fn times_retries_and_limits_make_sense() {
         (
             act(json!({ "limit": { "key": "k", "rate": { "count": 1, "per": "0s" } } })),
             at("limit.rate.per", Cause::NoTime),
+        ),
+        (
+            act(json!({ "limit": { "key": "k", "rate": { "count": 100_001, "per": "1s" } } })),
+            at("limit.rate.count", Cause::RateTooLarge { found: 100_001, max: 100_000 }),
         ),
         (act(json!({ "after": ["s"] })), at("after.0", Cause::DependsOnItself)),
         (
@@ -318,6 +333,82 @@ fn times_retries_and_limits_make_sense() {
     let endless = step.with_retry(Retry::times(2).with_factor(f64::INFINITY));
     let errors = Workflow::new("w".try_into().unwrap()).with_step(endless).check().unwrap_err();
     assert_eq!(errors.problems()[0].cause, Cause::RetryFactor { found: f64::INFINITY });
+}
+
+/// Every field of a step against every kind.
+#[test]
+fn what_means_nothing_for_a_kind_of_step_is_refused() {
+    let kinds = [
+        ("action", json!({ "kind": "k" })),
+        ("sleep", json!("1s")),
+        ("until", json!(7)),
+        ("signal", json!({ "name": "go" })),
+        ("approval", json!({ "of": 1, "within": "1h" })),
+        ("workflow", json!({ "name": "other" })),
+    ];
+    let any = |_: &'static str, _: &'static str| None;
+    let actions =
+        |kind: &'static str, what: &'static str| (kind != "action").then_some(Cause::OnlyActions { what });
+    let not_of = |kinds: &'static [&'static str]| {
+        move |kind: &'static str, what: &'static str| {
+            kinds.contains(&kind).then_some(Cause::NotOfThisKind { what, kind })
+        }
+    };
+    type Refused = Box<dyn Fn(&'static str, &'static str) -> Option<Cause>>;
+    let fields: [(&str, Value, Refused); 13] = [
+        ("after", json!(["first"]), Box::new(any)),
+        ("when", json!({ "present": "${input.note}" }), Box::new(any)),
+        ("each", json!({ "of": "${input.tags}", "at_once": 1 }), Box::new(any)),
+        ("repeat", json!({ "until": { "true": true }, "at_most": 2 }), Box::new(any)),
+        ("on_failure", json!("continue"), Box::new(any)),
+        ("retry", json!({ "tries": 2 }), Box::new(actions)),
+        ("try_timeout", json!("1s"), Box::new(actions)),
+        ("heartbeat", json!("1s"), Box::new(actions)),
+        ("undo", json!("nothing"), Box::new(|kind, _| (kind != "action").then_some(Cause::UndoOfNoAction))),
+        (
+            "undo",
+            json!({ "action": { "kind": "k" } }),
+            Box::new(|kind, _| (kind != "action").then_some(Cause::UndoOfNoAction)),
+        ),
+        ("deadline", json!("1h"), Box::new(not_of(&["sleep", "until"]))),
+        ("limit", json!({ "key": "k", "at_once": 1 }), Box::new(not_of(&["sleep", "until", "signal"]))),
+        ("gives", json!({ "by": "string" }), Box::new(not_of(&["sleep", "until"]))),
+    ];
+    for (kind, what) in kinds {
+        for (field, value, refused) in &fields {
+            let step = json!({ "step": "s", kind: what, *field: value });
+            match refused(kind, field) {
+                None => fine(step),
+                Some(cause) => assert_eq!(only(step.clone()), ((*field).to_owned(), cause), "{step}"),
+            }
+        }
+    }
+    let answer =
+        json!({ "step": "s", "approval": { "of": 1, "within": "1h" }, "gives": { "who": "string" } });
+    assert!(matches!(only(answer), (place, Cause::Mismatch { .. }) if place == "gives"));
+}
+
+#[test]
+fn a_retry_says_how_many_tries() {
+    let read = |retry: Value| serde_json::from_value::<Retry>(retry);
+    assert_eq!(read(json!({ "tries": null })).unwrap(), Retry::forever());
+    assert_eq!(read(json!({ "tries": 3 })).unwrap(), Retry::times(3));
+    let waits = read(json!({ "first": "5s" })).unwrap_err().to_string();
+    assert_eq!(
+        waits,
+        "a retry says how many tries there are: tries: 5, or tries: null for as many as it takes"
+    );
+    for retry in [Retry::default(), Retry::forever(), Retry::times(3).with_jitter(0.0)] {
+        assert_eq!(read(serde_json::to_value(&retry).unwrap()).unwrap(), retry);
+    }
+    let step = r#"{
+  "workflow": "w",
+  "steps": [{ "step": "s", "action": { "kind": "k" },
+    "undo": { "action": { "kind": "u",
+      "retry": { "first": "5s" } } } }]
+}"#;
+    let said = Workflow::from_json(step).unwrap_err().to_string();
+    assert!(said.starts_with("5:16: steps.s.undo.retry") && said.contains("how many tries"), "{said}");
 }
 
 #[test]

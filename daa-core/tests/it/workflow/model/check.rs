@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daa_core::workflow::{FailureCause, HistoryEntry, RunEvent, RunOutcome, StepError, Task};
+use daa_core::digest::Digest;
+use daa_core::workflow::{ChildResult, FailureCause, HistoryEntry, RunEvent, RunOutcome, StepError, Task};
 use serde_json::{Value, json};
 
 use super::outside::{Effect, State};
@@ -11,6 +12,8 @@ use super::plan::{Doing, ENOUGH, Plan, PlanStep, Reversal, When, name};
 /// Everything that is known in the end.
 pub(crate) struct Records<'a> {
     pub(crate) plans: &'a [Plan],
+    /// The newer version of the first plan.
+    pub(crate) newer: (Digest, &'a Plan),
     pub(crate) outside: &'a State,
     pub(crate) histories: &'a BTreeMap<String, Vec<HistoryEntry>>,
     pub(crate) cancelled: &'a BTreeSet<String>,
@@ -32,13 +35,47 @@ impl<'a> Records<'a> {
         ensure!(ids.len() == self.outside.effects.len(), "an effect took place twice: {:?}", self.log());
         let mut known = BTreeSet::new();
         for run in top {
-            self.run(run, &self.plans[0], &mut known)?;
+            self.run(run, self.plan_of(run), &mut known)?;
         }
         let strays: Vec<_> = ids.iter().filter(|id| !known.contains(**id)).collect();
         ensure!(strays.is_empty(), "nobody wanted {strays:?}");
         let lost: Vec<_> = self.histories.keys().filter(|run| !known.contains(run.as_str())).collect();
         ensure!(lost.is_empty(), "runs of nobody: {lost:?}");
         Ok(())
+    }
+
+    /// The plan that a run of the first workflow followed when it came to its end. While it is undone after all, newer
+    /// ones begin nothing.
+    fn plan_of(&self, run: &str) -> &'a Plan {
+        let (newer, plan) = self.newer;
+        let is_newer = |entry: &HistoryEntry| match &entry.event {
+            RunEvent::Started(started) => started.definition == newer,
+            RunEvent::Migrated { definition } => *definition == newer,
+            _ => false,
+        };
+        let mut history =
+            self.histories[run].iter().take_while(|entry| !matches!(entry.event, RunEvent::Ended(_)));
+        if history.any(is_newer) { plan } else { &self.plans[0] }
+    }
+
+    /// The values that the variable of a run had from the first event on for which `begins` holds.
+    fn values(&self, run: &str, begins: impl Fn(&RunEvent) -> bool) -> Result<Vec<u64>, String> {
+        let history = &self.histories[run];
+        let from = history.iter().position(|entry| begins(&entry.event)).ok_or("it has not begun")?;
+        let updates = history.iter().enumerate().filter_map(|(place, entry)| match &entry.event {
+            RunEvent::Updated { value, .. } => Some((place, value.as_u64().unwrap())),
+            _ => None,
+        });
+        let (mut first, mut later) = (0, Vec::new());
+        for (place, value) in updates {
+            if place < from { first = value } else { later.push(value) }
+        }
+        later.insert(0, first);
+        Ok(later)
+    }
+
+    fn task_key(&self, run: &str, task: &Task) -> String {
+        key(run, task.step.as_str()[1..].parse().unwrap(), task.lane as usize)
     }
 
     fn log(&self) -> Vec<&str> {
@@ -76,15 +113,17 @@ impl<'a> Records<'a> {
         let reopened = count(|event| matches!(event, RunEvent::RollBackRequested { .. }));
         ensure!(reopened <= 1 && ends == 1 + reopened, "{run} ended {ends} times, reopened {reopened} times");
         self.order(run, plan).map_err(context)?;
-        match outcome {
-            RunOutcome::Completed { output } => {
-                self.in_time(run, plan)?;
-                let mut expected = json!({});
-                for (at, _) in plan.steps.iter().enumerate() {
-                    expected[name(at)] = self.settled(run, plan, at).map_err(context)?;
-                }
-                ensure!(*output == expected, "{run} yields {output}, expected {expected}");
+        // It may have been rolled back since.
+        if let Some(RunOutcome::Completed { output }) = self.outcome(run) {
+            self.in_time(run, plan)?;
+            let mut expected = json!({});
+            for (at, _) in plan.steps.iter().enumerate() {
+                expected[name(at)] = self.settled(run, plan, at).map_err(context)?;
             }
+            ensure!(*output == expected, "{run} yields {output}, expected {expected}");
+        }
+        match outcome {
+            RunOutcome::Completed { .. } => {}
             RunOutcome::RolledBack { cause, left } => {
                 self.cause(run, plan, cause).map_err(context)?;
                 self.undone(run, plan, left).map_err(context)?;
@@ -131,9 +170,12 @@ impl<'a> Records<'a> {
         (0..lanes).map(|lane| key(run, at, lane)).collect()
     }
 
-    fn holds(&self, run: &str, plan: &Plan, when: When) -> Result<bool, String> {
+    fn holds(&self, run: &str, plan: &Plan, at: usize, when: When) -> Result<bool, String> {
         Ok(match when {
             When::InputBelow(bound) => self.input["x"].as_u64().unwrap() < bound,
+            When::VarBelow(bound) => {
+                self.values(run, |event| step_of(event) == Some(at))?.first().is_some_and(|v| *v < bound)
+            }
             When::AtLeast(need, bound) => {
                 self.settled(run, plan, need)?.get("n").and_then(Value::as_u64).is_some_and(|n| n >= bound)
             }
@@ -145,7 +187,7 @@ impl<'a> Records<'a> {
         let step = &plan.steps[at];
         let keys = self.keys(run, step, at);
         if let Some(when) = step.when
-            && !self.holds(run, plan, when)?
+            && !self.holds(run, plan, at, when)?
         {
             for key in keys {
                 let did = self.effect(&key).is_some() || self.histories.contains_key(&key);
@@ -243,10 +285,15 @@ impl<'a> Records<'a> {
             0 => Value::Null,
             _ => self.effect(&key(run, at, lane - 1)).map(|effect| effect.output.clone()).unwrap_or_default(),
         };
-        let expected = step.expected(seen, &self.input["items"][lane], &last);
+        // What was asked for first stays what it is, whatever the variable becomes.
+        let task = Task::new(name(at).parse().unwrap(), lane as u32);
+        let begins =
+            |event: &RunEvent| matches!(event, RunEvent::Began { task: began, .. } if *began == task);
+        let v = self.values(run, begins)?[0];
+        let expected = step.expected(seen, &self.input["items"][lane], &last, v);
         ensure!(effect.params == expected, "{} was given {}, not {expected}", effect.id, effect.params);
         if let Some(when) = step.when {
-            ensure!(self.holds(run, plan, when)?, "{} should have been skipped", effect.id);
+            ensure!(self.holds(run, plan, at, when)?, "{} should have been skipped", effect.id);
         }
         Ok(())
     }
@@ -255,22 +302,11 @@ impl<'a> Records<'a> {
     fn order(&self, run: &str, plan: &Plan) -> Found {
         let mut first: BTreeMap<usize, usize> = BTreeMap::new();
         let mut last: BTreeMap<usize, usize> = BTreeMap::new();
-        let index = |task: &Task| task.step.as_str()[1..].parse::<usize>().unwrap();
         for (place, entry) in self.histories[run].iter().enumerate() {
-            let at = match &entry.event {
-                RunEvent::RollingBack { .. } => break,
-                RunEvent::Began { task, .. }
-                | RunEvent::Waiting { task, .. }
-                | RunEvent::Succeeded { task, .. }
-                | RunEvent::Failed { task, .. }
-                | RunEvent::Unknown { task, .. }
-                | RunEvent::ChildEnded { task, .. }
-                | RunEvent::Repeated { task } => index(task),
-                RunEvent::Opened { step, .. } | RunEvent::Skipped { step } => {
-                    step.as_str()[1..].parse().unwrap()
-                }
-                _ => continue,
-            };
+            if matches!(entry.event, RunEvent::RollingBack { .. } | RunEvent::RollBackRequested { .. }) {
+                break;
+            }
+            let Some(at) = step_of(&entry.event) else { continue };
             first.entry(at).or_insert(place);
             last.insert(at, place);
         }
@@ -337,9 +373,11 @@ impl<'a> Records<'a> {
         for entry in history {
             match &entry.event {
                 RunEvent::Succeeded { task, .. } => done.push(task.clone()),
-                RunEvent::ChildEnded { task, result: daa_core::workflow::ChildResult::Completed(_) } => {
-                    done.push(task.clone());
-                }
+                RunEvent::ChildEnded { task, result } => match result {
+                    // Nothing of it is left.
+                    ChildResult::Failed(_) => {}
+                    ChildResult::Completed(_) | ChildResult::PartlyUndone { .. } => done.push(task.clone()),
+                },
                 _ => {}
             }
         }
@@ -395,6 +433,14 @@ impl<'a> Records<'a> {
             let output = &self.effect(key).ok_or_else(|| format!("{key} has no effect"))?.output;
             ensure!(effect.kind == *kind && effect.params["of"] == *output, "{undo} is {effect:?}");
             let _ = timeout;
+            if let Some(v) = effect.params.get("v") {
+                let of_it = |event: &RunEvent| matches!(event, RunEvent::UndoBegan { task, .. } if self.task_key(run, task) == *key);
+                let values = self.values(run, of_it)?;
+                ensure!(
+                    v.as_u64().is_some_and(|v| values.contains(&v)),
+                    "{undo} was given {v} of {values:?}"
+                );
+            }
             places.push((*place, undo));
         }
         ensure!(places.is_sorted(), "undone out of order: {places:?}");
@@ -408,6 +454,22 @@ impl<'a> Records<'a> {
         ensure!(all == expected, "{all} undone, expected {expected}");
         Ok(())
     }
+}
+
+/// The step that an event of the way forward is about.
+fn step_of(event: &RunEvent) -> Option<usize> {
+    let step = match event {
+        RunEvent::Began { task, .. }
+        | RunEvent::Waiting { task, .. }
+        | RunEvent::Succeeded { task, .. }
+        | RunEvent::Failed { task, .. }
+        | RunEvent::Unknown { task, .. }
+        | RunEvent::ChildEnded { task, .. }
+        | RunEvent::Repeated { task } => &task.step,
+        RunEvent::Opened { step, .. } | RunEvent::Skipped { step } => step,
+        _ => return None,
+    };
+    Some(step.as_str()[1..].parse().unwrap())
 }
 
 pub(crate) fn key(run: &str, at: usize, lane: usize) -> String {

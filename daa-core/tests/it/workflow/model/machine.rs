@@ -71,7 +71,10 @@ pub(crate) fn engine(store: Arc<dyn EventStore>, clock: &Arc<dyn Clock>, way: &W
     let executors =
         kinds.iter().fold(Executors::new(), |all, kind| all.with(kind.parse().unwrap(), way.clone()));
     let gate = Gate::builder(store.clone(), clock.clone()).with_policy(Arc::new(ByKind("rules 1"))).build();
-    WorkflowEngine::builder(store, clock.clone(), gate).with_executors(executors).build()
+    WorkflowEngine::builder(store, clock.clone(), gate)
+        .with_executors(executors)
+        .with_artifacts(way.outside.artifacts.clone())
+        .build()
 }
 
 impl Drop for Machine {
@@ -183,6 +186,8 @@ pub(crate) fn fates(rng: &mut Rng) -> Vec<Fate> {
     let skew = Duration::from_millis(rng.random_range(0..500));
     let options = WorkerOptions::default().with_lease(lease).with_clock_skew(skew);
     let options = options.with_runs_at_once(if rng.random_range(0..4) == 0 { 1 } else { 8 });
+    let retention = (rng.random_range(0..3) == 0).then(|| Duration::from_millis(rng.random_range(0..60_000)));
+    let options = retention.map_or(options, |retention| options.with_retention(retention));
     let fate = |rng: &mut Rng, worker: &str, incidents: usize| {
         let mut life = 0;
         let mut name = |rng: &mut Rng| {

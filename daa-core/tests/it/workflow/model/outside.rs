@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use daa_core::action::{Action, Authorized, ExecuteError, Executor, Outcome, Reconciled};
+use daa_core::artifact::{Artifacts, MemoryArtifacts};
 use daa_core::clock::Clock;
 use daa_core::seed::Seed;
 use rand::RngExt as _;
@@ -51,6 +52,8 @@ pub(crate) struct Outside {
     state: Arc<Mutex<State>>,
     /// How much goes wrong, in percent.
     trouble: u32,
+    /// Where histories are moved to.
+    pub(crate) artifacts: Arc<dyn Artifacts>,
 }
 
 /// The way to the outside from one machine, which may be frozen.
@@ -97,7 +100,7 @@ impl Drop for Going<'_> {
 
 impl Outside {
     pub(crate) fn new(seed: Seed, clock: Arc<dyn Clock>, trouble: u32) -> Self {
-        Self { seed, clock, state: Arc::default(), trouble }
+        Self { seed, clock, state: Arc::default(), trouble, artifacts: Arc::new(MemoryArtifacts::new()) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use daa_core::seed::Rng;
-use daa_core::workflow::{Condition, Limit, Retry, Step, Template, Workflow};
+use daa_core::workflow::{Condition, Limit, Retry, Step, Template, Type, Variable, Workflow};
 use rand::RngExt as _;
 use serde_json::{Map, Value, json};
 
@@ -32,6 +32,8 @@ pub(crate) enum When {
     InputBelow(u64),
     /// The `n` of the output of an earlier step.
     AtLeast(usize, u64),
+    /// The variable, when the step would begin.
+    VarBelow(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct PlanStep {
     pub(crate) deadline: Option<u64>,
     /// The key of a limit, and how many at once.
     pub(crate) limit: Option<(String, u32)>,
+    /// Whether it is given the variable.
+    pub(crate) reads: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ pub(crate) struct Plan {
 }
 
 pub(crate) const ENOUGH: u64 = 3;
+/// The variable of a run is below this.
+pub(crate) const VALUES: u64 = 10;
 
 fn chance(rng: &mut Rng, percent: u32) -> bool {
     rng.random_range(0..100) < percent
@@ -92,9 +98,10 @@ fn step(rng: &mut Rng, before: &[PlanStep], number: usize, plans: usize) -> Plan
         _ => Doing::Action("a"),
     };
     let action = matches!(doing, Doing::Action(_));
-    let when = match rng.random_range(0..10) {
-        0 => Some(When::InputBelow(rng.random_range(0..10))),
-        1 if !single.is_empty() => {
+    let when = match rng.random_range(0..20) {
+        4 | 5 => Some(When::VarBelow(rng.random_range(1..VALUES))),
+        0 | 1 => Some(When::InputBelow(rng.random_range(0..10))),
+        2 | 3 if !single.is_empty() => {
             Some(When::AtLeast(single[rng.random_range(0..single.len())], rng.random_range(0..6)))
         }
         _ => None,
@@ -122,6 +129,7 @@ fn step(rng: &mut Rng, before: &[PlanStep], number: usize, plans: usize) -> Plan
         deadline: (action && chance(rng, 6)).then(|| rng.random_range(3_000..20_000)),
         // The number at once is a function of the key: it is one limit.
         limit: limit.map(|(key, _): (String, u32)| (key.clone(), if key == "key-0" { 1 } else { 2 })),
+        reads: chance(rng, 40),
     }
 }
 
@@ -134,9 +142,20 @@ impl Plan {
         format!("w{}", self.number)
     }
 
+    /// A version with more steps at its end.
+    pub(crate) fn newer(&self, rng: &mut Rng, plans: usize) -> Self {
+        let mut newer = self.clone();
+        for _ in 0..rng.random_range(1..3) {
+            let next = step(rng, &newer.steps, self.number, plans);
+            newer.steps.push(next);
+        }
+        newer
+    }
+
     /// The definition.
     pub(crate) fn workflow(&self) -> Workflow {
-        let mut workflow = Workflow::new(self.name().parse().unwrap());
+        let mut workflow =
+            Workflow::new(self.name().parse().unwrap()).with_var("v", Variable::new(Type::Integer, 0));
         for (at, step) in self.steps.iter().enumerate() {
             workflow = workflow.with_step(step.definition(at));
         }
@@ -161,7 +180,10 @@ impl PlanStep {
             Doing::Action(kind) => Step::action(id, kind.parse().unwrap(), self.params(json!(seen))),
             Doing::Sleep(millis) => Step::sleep(id, Duration::from_millis(*millis)),
             Doing::Signal => Step::signal(id, own.parse().unwrap()),
-            Doing::Approval => Step::approval(id, json!({ "seen": seen }), Duration::from_secs(3600)),
+            Doing::Approval => {
+                let of = if self.reads { json!([seen, "${vars.v}"]) } else { json!(seen) };
+                Step::approval(id, of, Duration::from_secs(3600))
+            }
             Doing::Child(number) => {
                 let input = json!({ "x": "${input.x}", "items": "${input.items}" });
                 Step::workflow(id, format!("w{number}").parse().unwrap(), input)
@@ -178,6 +200,9 @@ impl PlanStep {
                 let n = format!("${{{}.n}}", name(need));
                 step.with_when(Condition::Ge(Template::new(n), Template::new(bound)))
             }
+            Some(When::VarBelow(bound)) => {
+                step.with_when(Condition::Lt(Template::new("${vars.v}"), Template::new(bound)))
+            }
             None => step,
         };
         if let Some(at_once) = self.each {
@@ -193,6 +218,9 @@ impl PlanStep {
             Reversal::Refund => {
                 let mut params = json!({ "of": format!("${{{own}}}") });
                 params["timeout"] = json!(self.timeout);
+                if self.reads {
+                    params["v"] = json!("${vars.v}");
+                }
                 step.with_undo("refund".parse().unwrap(), params)
             }
         };
@@ -208,6 +236,9 @@ impl PlanStep {
         if let Some((key, at_once)) = &self.limit {
             step = step.with_limit(Limit::at_once(key.as_str(), NonZeroU32::new(*at_once).unwrap()));
         }
+        if !matches!(self.doing, Doing::Action(_)) {
+            return step;
+        }
         let waits = (Duration::from_millis(100), Duration::from_secs(5));
         step.with_retry(Retry::times(self.tries).with_waits(waits.0, waits.1))
     }
@@ -215,6 +246,9 @@ impl PlanStep {
     /// The parameters of the action, around what it sees of those before it.
     fn params(&self, seen: Value) -> Value {
         let mut params = json!({ "seen": seen, "timeout": self.timeout });
+        if self.reads {
+            params["v"] = json!("${vars.v}");
+        }
         if self.each.is_some() {
             params["item"] = json!("${item}");
         }
@@ -229,8 +263,11 @@ impl PlanStep {
     }
 
     /// The parameters that one doing of it must have.
-    pub(crate) fn expected(&self, seen: Vec<Value>, item: &Value, last: &Value) -> Value {
+    pub(crate) fn expected(&self, seen: Vec<Value>, item: &Value, last: &Value, v: u64) -> Value {
         let mut params = self.params(json!(seen));
+        if self.reads {
+            params["v"] = json!(v);
+        }
         if self.each.is_some() {
             params["item"] = item.clone();
         }

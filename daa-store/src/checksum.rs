@@ -1,14 +1,14 @@
-//! Finds what a disk changed behind the store's back.
+//! Finds what a disk changed behind a store's back.
 
 use crc32fast::Hasher;
 use daa_core::clock::Timestamp;
 
-/// The CRC-32 of everything about an event. It covers the names, not their numbers in the file, so that a
+/// The CRC-32 of everything about an event. It covers the names, not their numbers in the database, so that a
 /// damaged name table is found as well.
 ///
-/// It guards against damage, not against somebody who can write the file: that is what a signed audit log is
+/// It guards against damage, not against somebody who can write the database: that is what a signed audit log is
 /// for.
-pub(super) fn checksum(
+pub(crate) fn checksum(
     position: u64,
     version: u64,
     at: Timestamp,

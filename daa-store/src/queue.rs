@@ -1,34 +1,34 @@
-//! A bounded queue from async callers into threads.
+//! A bounded queue from async callers into threads and tasks.
 //!
 //! Unlike a channel it ends when it is closed, and not when the last sender is gone: a future that waits for
-//! room, and that nobody polls any more, cannot keep a thread alive.
+//! room, and that nobody polls any more, cannot keep its reader alive.
 
-use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Where callers put items.
 #[derive(Debug)]
-pub(super) struct Inlet<T> {
+pub(crate) struct Inlet<T> {
     room: Arc<Semaphore>,
     bound: u32,
-    items: Mutex<Option<Sender<Held<T>>>>,
+    items: Mutex<Option<UnboundedSender<Held<T>>>>,
 }
 
-/// Where threads take them. Closed and empty, it says so.
+/// Where they are taken. `None`: closed and empty.
 #[derive(Debug)]
-pub(super) struct Outlet<T>(Receiver<Held<T>>);
+pub(crate) struct Outlet<T>(UnboundedReceiver<Held<T>>);
 
 /// An item, and the room that it takes.
 type Held<T> = (T, OwnedSemaphorePermit);
 
 /// The queue takes nothing any more.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
-pub(super) fn queue<T>(bound: u32) -> (Inlet<T>, Outlet<T>) {
-    let (sender, receiver) = channel();
+pub(crate) fn queue<T>(bound: u32) -> (Inlet<T>, Outlet<T>) {
+    let (sender, receiver) = unbounded_channel();
     let room = Arc::new(Semaphore::new(bound as usize));
     (Inlet { room, bound, items: Mutex::new(Some(sender)) }, Outlet(receiver))
 }
@@ -38,30 +38,42 @@ impl<T> Inlet<T> {
     ///
     /// # Cancel safety
     /// A dropped future has put nothing there, unless it was ready.
-    pub(super) async fn send(&self, item: T, size: u32) -> Result<(), Closed> {
+    pub(crate) async fn send(&self, item: T, size: u32) -> Result<(), Closed> {
         let room = self.room.clone().acquire_many_owned(size.min(self.bound)).await.map_err(|_| Closed)?;
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.as_ref().ok_or(Closed)?.send((item, room)).map_err(|_| Closed)
     }
 
     /// Refuses those that wait for room and all that come. What is in the queue stays there.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.room.close();
         *self.items.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !self.room.is_closed()
     }
 }
 
 impl<T> Outlet<T> {
-    pub(super) fn recv(&self) -> Result<T, RecvError> {
-        self.0.recv().map(|(item, _room)| item)
+    /// The next item; blocks the thread until there is one. Not for async code.
+    #[cfg(any(feature = "sqlite", test))]
+    pub(crate) fn recv_blocking(&mut self) -> Option<T> {
+        self.0.blocking_recv().map(|(item, _room)| item)
     }
 
-    pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.0.try_recv().map(|(item, _room)| item)
+    /// The next item; waits until there is one.
+    ///
+    /// # Cancel safety
+    /// Safe: an item is taken only by the call that returns it.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn recv(&mut self) -> Option<T> {
+        self.0.recv().await.map(|(item, _room)| item)
+    }
+
+    /// The next item, if there is one already.
+    pub(crate) fn try_recv(&mut self) -> Option<T> {
+        self.0.try_recv().ok().map(|(item, _room)| item)
     }
 }
 
@@ -73,25 +85,25 @@ mod tests {
 
     #[test]
     fn a_full_queue_lets_the_next_in_when_one_is_taken() {
-        let (inlet, outlet) = queue(1);
+        let (inlet, mut outlet) = queue(1);
         assert!(matches!(inlet.send(1, 1).now_or_never(), Some(Ok(()))));
         let mut second = Box::pin(inlet.send(2, 9));
         assert!((&mut second).now_or_never().is_none());
-        assert_eq!(outlet.recv(), Ok(1));
+        assert_eq!(outlet.recv_blocking(), Some(1));
         assert!(matches!((&mut second).now_or_never(), Some(Ok(()))));
-        assert_eq!(outlet.recv(), Ok(2));
-        assert_eq!(outlet.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(outlet.recv_blocking(), Some(2));
+        assert_eq!(outlet.try_recv(), None);
     }
 
     #[test]
     fn closing_ends_the_queue_although_somebody_waits_for_room() {
-        let (inlet, outlet) = queue(1);
+        let (inlet, mut outlet) = queue(1);
         assert!(matches!(inlet.send(1, 1).now_or_never(), Some(Ok(()))));
         let mut waiting = Box::pin(inlet.send(2, 9));
         assert!((&mut waiting).now_or_never().is_none());
         inlet.close();
-        assert_eq!(outlet.recv(), Ok(1));
-        assert_eq!(outlet.recv(), Err(RecvError));
+        assert_eq!(outlet.recv_blocking(), Some(1));
+        assert_eq!(outlet.recv_blocking(), None);
         assert!(matches!(waiting.now_or_never(), Some(Err(Closed))));
         assert!(matches!(inlet.send(3, 1).now_or_never(), Some(Err(Closed))));
     }

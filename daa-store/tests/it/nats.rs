@@ -1,0 +1,63 @@
+//! The event bus on NATS JetStream: the suite that every bus runs, against the server of `DAA_TEST_NATS`.
+
+mod faults;
+mod server;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use daa_core::bus::EventBus;
+use daa_core::clock::SystemClock;
+use daa_store::bus::BusName;
+use daa_store::nats::{NatsBus, NatsOptions};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+fn address() -> String {
+    std::env::var("DAA_TEST_NATS").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned())
+}
+
+/// A name that no other test uses, nor one of an earlier run.
+fn fresh_name() -> BusName {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("t-{:x}-{:x}-{number}", now & 0xff_ffff_ffff, std::process::id()).parse().unwrap()
+}
+
+/// Removes the streams of a bus from the server.
+struct Cleared {
+    address: String,
+    name: BusName,
+}
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        block_in_place(|| {
+            Handle::current().block_on(async {
+                let client = async_nats::connect(&self.address).await.unwrap();
+                let context = async_nats::jetstream::new(client);
+                for stream in [self.name.to_string(), format!("{}-dead", self.name)] {
+                    context.delete_stream(stream).await.unwrap();
+                }
+            });
+        });
+    }
+}
+
+async fn connect(options: NatsOptions) -> Arc<dyn EventBus> {
+    Arc::new(NatsBus::connect(options, Arc::new(SystemClock::new())).await.unwrap())
+}
+
+async fn fresh() -> (Cleared, Arc<dyn EventBus>) {
+    let name = fresh_name();
+    let bus = connect(NatsOptions::new(&address(), name.clone()).unwrap()).await;
+    (Cleared { address: address(), name }, bus)
+}
+
+mod conformance {
+    use super::fresh;
+
+    daa_core::event_bus_conformance!(fresh().await);
+}

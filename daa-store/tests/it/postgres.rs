@@ -1,0 +1,10 @@
+//! [`PostgresEventStore`] against a server: that of `DAA_TEST_POSTGRES`, or the one on this machine.
+
+mod conformance;
+mod faults;
+mod following;
+mod history;
+mod processes;
+mod schema;
+mod server;
+mod support;

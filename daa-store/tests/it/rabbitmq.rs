@@ -1,0 +1,101 @@
+//! The event bus on RabbitMQ: the suite that every bus runs, against the broker of `DAA_TEST_RABBITMQ`.
+
+mod faults;
+mod server;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use daa_core::bus::EventBus;
+use daa_core::clock::SystemClock;
+use daa_store::bus::BusName;
+use daa_store::rabbitmq::{RabbitBus, RabbitOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+fn address() -> String {
+    std::env::var("DAA_TEST_RABBITMQ").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
+}
+
+/// A name that no other test uses, nor one of an earlier run.
+fn fresh_name() -> BusName {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("t-{:x}-{:x}-{number}", now & 0xff_ffff_ffff, std::process::id()).parse().unwrap()
+}
+
+/// Removes a bus from the broker, with the groups that the suite uses.
+struct Cleared {
+    name: BusName,
+    bus: Arc<RabbitBus>,
+}
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        block_in_place(|| {
+            Handle::current().block_on(async {
+                let clock = Arc::new(SystemClock::new());
+                let options = RabbitOptions::new(&address(), self.name.clone()).unwrap();
+                let bus = RabbitBus::connect(options, clock).await.unwrap();
+                for group in ["g", "red", "blue", "servers"] {
+                    // Most tests have none of them.
+                    let _ = bus.remove_group(&group.parse().unwrap()).await;
+                }
+                let _ = self.bus.close().await;
+                let connection = lapin::Connection::connect(&address(), Default::default()).await.unwrap();
+                let channel = connection.create_channel().await.unwrap();
+                for queue in ["dead", "history", "terms"] {
+                    let name = format!("{}.{queue}", self.name);
+                    channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.unwrap();
+                }
+                let exchange = self.name.to_string();
+                channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.unwrap();
+            });
+        });
+    }
+}
+
+async fn connect(options: RabbitOptions) -> Arc<RabbitBus> {
+    Arc::new(RabbitBus::connect(options, Arc::new(SystemClock::new())).await.unwrap())
+}
+
+async fn fresh(history: bool) -> (Cleared, Arc<dyn EventBus>) {
+    let name = fresh_name();
+    let options = RabbitOptions::new(&address(), name.clone()).unwrap().with_history(history);
+    let bus = connect(options).await;
+    (Cleared { name, bus: bus.clone() }, bus)
+}
+
+mod conformance {
+    use super::fresh;
+
+    daa_core::event_bus_conformance!(fresh(false).await);
+}
+
+mod with_history {
+    use super::fresh;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn history_is_read_from_any_position() {
+        let (_guard, bus) = fresh(true).await;
+        daa_core::bus::testing::history_is_read_from_any_position(bus).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_request_that_nobody_hears_fails() {
+        let (_guard, bus) = fresh(true).await;
+        daa_core::bus::testing::a_request_that_nobody_hears_fails(bus).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_with_other_partitions_is_refused() {
+    let (guard, _bus) = fresh(false).await;
+    let options = RabbitOptions::new(&address(), guard.name.clone()).unwrap().with_partitions(3);
+    let refused = RabbitBus::connect(options, Arc::new(SystemClock::new())).await;
+    let error = std::error::Error::source(&refused.unwrap_err()).unwrap().to_string();
+    assert!(error.contains("partitions=4"), "{error}");
+}
