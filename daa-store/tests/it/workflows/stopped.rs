@@ -14,6 +14,7 @@ const STOPPED: Duration = Duration::from_millis(1_800);
 #[tokio::test]
 async fn a_process_that_was_stopped_beyond_its_lease_does_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
+    let mut rng = Seed::from_u64(6).child("stop").rng();
     let mut east = Process::spawn(dir.path(), "east", true);
     while east.says(Duration::from_secs(60)).expect("a line") != "ready" {}
     // The first one is in the middle of its work when it is stopped, and stays so until the second one has had time
@@ -21,8 +22,15 @@ async fn a_process_that_was_stopped_beyond_its_lease_does_nothing_twice() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     east.signal("STOP");
     let mut west = Process::spawn(dir.path(), "west", true);
-    while west.says(Duration::from_secs(60)).expect("a line") != "ready" {}
-    let mut rng = Seed::from_u64(6).child("stop").rng();
+    // Where the first one was stopped in the middle of a transaction, it holds the lock of the file, and the second
+    // one can write nothing: it is let go on for a moment, and stopped elsewhere.
+    let started = Instant::now();
+    while west.says(STOPPED).is_none_or(|line| line != "ready") {
+        assert!(started.elapsed() < Duration::from_secs(60), "the second process never began");
+        east.signal("CONT");
+        tokio::time::sleep(Duration::from_millis(rng.random_range(20..100))).await;
+        east.signal("STOP");
+    }
     let (end, mut said) = (Instant::now() + budget(), [Vec::new(), Vec::new()]);
     let mut done = [false, false];
     let mut turn = 0;
