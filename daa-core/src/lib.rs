@@ -26,6 +26,7 @@ pub mod digest;
 pub mod event;
 mod failure_text;
 pub mod fault;
+pub mod health;
 pub mod id;
 pub mod lease;
 pub mod limiter;
