@@ -14,9 +14,9 @@ mod in_doubt;
 mod nats;
 #[cfg(feature = "live-artefacts")]
 mod objects;
-#[cfg(feature = "live")]
+#[cfg(feature = "live-postgres")]
 mod postgres;
-#[cfg(any(feature = "live", feature = "live-artefacts"))]
+#[cfg(any(feature = "live-postgres", feature = "live-artefacts"))]
 mod proxy;
 #[cfg(feature = "live")]
 mod rabbitmq;

@@ -3,8 +3,10 @@
 mod conformance;
 mod faults;
 mod following;
+mod format_1;
 mod history;
 mod processes;
+mod rolling;
 mod schema;
 mod server;
 mod support;
