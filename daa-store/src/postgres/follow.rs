@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_postgres::AsyncMessage;
 
+use super::connection;
 use super::engine::Failure;
 use super::options::PostgresOptions;
-use super::connection;
 use super::replica::Replicas;
 use crate::head::Head;
 

@@ -25,8 +25,11 @@ use super::options::PostgresOptions;
 use super::read::Reader;
 
 const LAST: &str = "SELECT first, token, last FROM commits ORDER BY first DESC LIMIT 1";
-const HAS: &str = "SELECT 1 FROM commits WHERE first = $1 AND token = $2";
-/// So many looks at the primary are kept: more than a minute, by default.
+/// A server that takes writes itself is no replica any more, whatever it has.
+const HAS: &str = "
+    SELECT pg_is_in_recovery() AND
+        ($1::bigint IS NULL OR EXISTS (SELECT 1 FROM commits WHERE first = $1 AND token = $2))";
+/// So many looks at the primary are kept; the older they are, the further apart.
 const KEPT: usize = 128;
 /// A replica that fails is left alone, twice as long each time.
 const RESTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -41,9 +44,9 @@ struct End {
 impl End {
     /// Whether a replica has it: then it shows all that was acknowledged before this was asked.
     async fn is_in(self, replica: &Client) -> Result<bool, Failure> {
-        let Some((first, token)) = self.group else { return Ok(true) };
+        let (first, token) = self.group.unzip();
         let has = replica.prepare_cached(HAS).await?;
-        Ok(replica.query_opt(&has, &[&first, &token]).await?.is_some())
+        Ok(replica.query_one(&has, &[&first, &token]).await?.try_get(0)?)
     }
 }
 
@@ -106,11 +109,7 @@ impl Replicas {
             None => (None, 0),
         };
         let end = End { asked, group };
-        let mut ends = self.ends();
-        if ends.len() == KEPT {
-            ends.pop_front();
-        }
-        ends.push_back(end);
+        remember(&mut self.ends(), end);
         Ok((end, Position::new(last.cast_unsigned())))
     }
 
@@ -141,6 +140,26 @@ impl Replicas {
     }
 }
 
+/// Keeps a look. Where there are too many, the one goes that is missed least: whose neighbours are closest together,
+/// for their age.
+fn remember(ends: &mut VecDeque<End>, end: End) {
+    ends.push_back(end);
+    if ends.len() <= KEPT {
+        return;
+    }
+    let apart = |window: &[End]| match window {
+        [before, _, after] => {
+            let apart = after.asked.saturating_duration_since(before.asked);
+            apart.as_secs_f64() / end.asked.saturating_duration_since(before.asked).as_secs_f64().max(1e-9)
+        }
+        _ => f64::INFINITY,
+    };
+    let windows = ends.make_contiguous().windows(3).map(apart).enumerate();
+    if let Some((before, _)) = windows.min_by(|(_, one), (_, other)| one.total_cmp(other)) {
+        ends.remove(before + 1);
+    }
+}
+
 /// Reads that a replica may answer, where one is no further behind than was allowed; otherwise the primary does.
 ///
 /// # Contract
@@ -151,6 +170,8 @@ impl Replicas {
 ///   replica that is behind, away, or of another history costs a moment and is passed over.
 /// - While the primary is away, replicas answer as long as the bound can still be kept; then reads are
 ///   [`ReadError::Unavailable`].
+/// - A server that was promoted is passed over. One that follows such a server may show what was written there, as long
+///   as the bound lasts: take the replicas of a server that was replaced out of the options.
 /// - One read may show less than the one before it, which another server answered.
 /// - What was [erased](daa_core::event::EventStore::erase) may be shown as long as the bound lasts.
 ///
@@ -188,7 +209,7 @@ impl StaleReads {
         after: Version,
         page: PageSize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        for (replica, client) in self.candidates().await? {
+        if let Some((replica, client)) = self.candidate().await? {
             match replica.reader.stream_on(&client, stream, after, page).await {
                 Ok(events) => return Ok(events),
                 Err(error) => failed(replica, &error),
@@ -202,7 +223,7 @@ impl StaleReads {
     /// # Errors
     /// [`ReadError`] when no server can answer within the bound.
     pub async fn head(&self) -> Result<Position, ReadError> {
-        for (replica, client) in self.candidates().await? {
+        if let Some((replica, client)) = self.candidate().await? {
             match super::schema::head(&**client).await {
                 Ok(head) => return Ok(head),
                 Err(failure) => failed(replica, &failure),
@@ -212,7 +233,7 @@ impl StaleReads {
     }
 
     /// A connection to a replica that is not too far behind, if there is one.
-    async fn candidates(&self) -> Result<Option<(&Replica, Client)>, ReadError> {
+    async fn candidate(&self) -> Result<Option<(&Replica, Client)>, ReadError> {
         if *self.closed.borrow() {
             return Err(ReadError::Closed);
         }
@@ -250,12 +271,34 @@ fn failed(replica: &Replica, error: &dyn std::fmt::Display) {
 #[async_trait]
 impl ReadAll for StaleReads {
     async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
-        for (replica, client) in self.candidates().await? {
+        if let Some((replica, client)) = self.candidate().await? {
             match replica.reader.all_on(&client, after, page).await {
                 Ok(events) => return Ok(events),
                 Err(error) => failed(replica, &error),
             }
         }
         self.replicas.primary.read_all(after, page).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_reach_far_back_and_are_close_together_where_they_are_young() {
+        let (began, mut ends) = (Instant::now(), VecDeque::new());
+        let poll = Duration::from_millis(500);
+        // A day.
+        for look in 0..172_800_u32 {
+            remember(&mut ends, End { asked: began + poll * look, group: None });
+        }
+        assert_eq!(ends.len(), KEPT);
+        let now = ends.back().unwrap().asked;
+        for lag in [1, 2, 5, 10, 60, 600, 3_600, 40_000].map(Duration::from_secs) {
+            let young = |end: &&End| now - end.asked <= lag;
+            let oldest = now - ends.iter().find(young).unwrap().asked;
+            assert!(oldest >= lag / 2, "the oldest look within {lag:?} is {oldest:?} old");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of daa-store on real files and, with the feature `live`, against real servers.
 
+mod archived;
+mod backup;
 #[cfg(feature = "live")]
 mod bus_load;
 #[cfg(feature = "live")]

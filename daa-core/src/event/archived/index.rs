@@ -114,7 +114,8 @@ impl Index {
                     let fits = event.json().is_ok_and(|entry| known.apply(&entry));
                     if !fits {
                         let position = event.position;
-                        let detail = format!("the index of archived events is damaged at position {position}");
+                        let detail =
+                            format!("the index of archived events is damaged at position {position}");
                         return Err(ReadError::Corrupt { detail });
                     }
                     known.version = event.version;

@@ -172,9 +172,12 @@ impl Parts {
         (erased, archived): (&mut u64, &mut Version),
     ) -> Result<(), ArchiveError> {
         let (mut version, mut after, mut done) = (end.version, Version::EMPTY, Position::START);
-        while end.last > Position::START {
+        if end.last == Position::START {
+            return Ok(());
+        }
+        loop {
             let page = self.store.read_stream(stream, after, PageSize::default()).await?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else { return Ok(()) };
             after = last.version;
             for event in &page {
                 let part = self.index.part_of(event).filter(|_| event.version <= up_to);
@@ -195,6 +198,5 @@ impl Parts {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -132,7 +132,8 @@ async fn readers_never_miss_content_while_others_archive_erase_and_write() {
     let head = archived.head().await.unwrap();
     archived.archive(head).await.unwrap();
     let kept = whole(&*archived, "kept").await;
-    let payloads: Vec<_> = kept.iter().map(|event| String::from_utf8(event.payload.to_vec()).unwrap()).collect();
+    let payloads: Vec<_> =
+        kept.iter().map(|event| String::from_utf8(event.payload.to_vec()).unwrap()).collect();
     let expected: Vec<_> = (0..5 + 3 * ROUNDS).map(|number| format!("kept {number}")).collect();
     assert_eq!(payloads, expected);
     assert_eq!(erased(&whole(&*archived, "goes").await) as u64, ROUNDS);

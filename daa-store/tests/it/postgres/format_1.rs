@@ -120,7 +120,12 @@ impl OldProgram {
         }
     }
 
-    async fn try_append(&self, stream: &str, expected: i64, payload: &str) -> Result<Option<Appended>, Error> {
+    async fn try_append(
+        &self,
+        stream: &str,
+        expected: i64,
+        payload: &str,
+    ) -> Result<Option<Appended>, Error> {
         let head = self.client.query_opt(HEAD, &[]).await?.map_or(0, |row| row.get::<_, i64>(0));
         let names = [stream];
         let known = self.client.query_opt(KNOWN, &[&names.as_slice()]).await?;
@@ -156,16 +161,14 @@ impl OldProgram {
             if rows.is_empty() {
                 return events;
             }
-            events.extend(
-                rows.iter().map(|row| (row.get(0), String::from_utf8(row.get(6)).unwrap())),
-            );
+            events.extend(rows.iter().map(|row| (row.get(0), String::from_utf8(row.get(6)).unwrap())));
         }
     }
 }
 
 fn owner(stream: &str) -> i64 {
     let end = stream.match_indices('/').nth(1).map_or(stream.len(), |(at, _)| at);
-    let digest = Digest::builder("daa postgres owner v1").field(stream[..end].as_bytes()).finish();
+    let digest = Digest::builder("daa postgres owner v1").field(&stream.as_bytes()[..end]).finish();
     first_eight(&digest)
 }
 

@@ -243,8 +243,10 @@ async fn old_and_new_programs_side_by_side_lose_nothing_while_the_schema_changes
     }
     // An old program reads what new ones wrote.
     let old = OldProgram::open(schema.connect().await, &schema.name).await.unwrap();
-    let read: Vec<(u64, String)> = old.everything().await.into_iter().map(|(at, it)| (at as u64, it)).collect();
-    let written = all.iter().map(|event| (event.position.get(), String::from_utf8(event.payload.to_vec()).unwrap()));
+    let read: Vec<(u64, String)> =
+        old.everything().await.into_iter().map(|(at, it)| (at as u64, it)).collect();
+    let written =
+        all.iter().map(|event| (event.position.get(), String::from_utf8(event.payload.to_vec()).unwrap()));
     assert_eq!(read, written.collect::<Vec<_>>());
     store.close().await;
 }
