@@ -115,9 +115,8 @@ pub(crate) async fn check(
 
 /// What a command has the program `sqlite3` do, which need not be on this machine: its last argument.
 fn sql_of(command: &str) -> String {
-    let statements =
-        command.split('"').filter(|part| part.starts_with("VACUUM") || part.starts_with("PRAGMA"));
-    statements.last().unwrap().to_owned()
+    let mut parts = command.split('"');
+    parts.rfind(|part| part.starts_with("VACUUM") || part.starts_with("PRAGMA")).unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -182,8 +182,8 @@ async fn erasing_that_ends_at_any_step_erases_a_prefix_and_is_taken_up_again() {
             assert_eq!(gone as u64 + more, 8);
             assert_eq!(erased(&whole(&next, "a").await), 8);
             assert_eq!(erased(&whole(&next, "b").await), 0);
-            if ended.is_ok() {
-                assert_eq!(ended.unwrap(), 8);
+            if let Ok(events) = ended {
+                assert_eq!(events, 8);
                 break;
             }
         }
