@@ -1,6 +1,7 @@
 //! What the event buses on brokers share: their names, how a message looks on the wire, what a group agreed on.
 
 mod agreement;
+mod answer;
 mod escape;
 mod fields;
 mod lane;
@@ -8,6 +9,7 @@ mod name;
 mod secret;
 
 pub(crate) use agreement::Agreement;
+pub(crate) use answer::{Answer, unless_lost};
 pub(crate) use escape::escape_name;
 pub(crate) use fields::{Fields, Letter};
 pub(crate) use lane::Lane;

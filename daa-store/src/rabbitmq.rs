@@ -22,6 +22,7 @@
 //! - When a queue is full, publishers get [`BusError::Full`]. Other queues may have the
 //!   message then; sent again under its id, it is the same one.
 
+mod answers;
 mod connection;
 mod dead_letters;
 mod link;

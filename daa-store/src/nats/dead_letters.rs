@@ -37,10 +37,10 @@ impl Connection {
             return Err(BusError::SubscriptionEnded { id });
         }
         let message = letter(kept)?.message;
-        let again = headers(&Fields::of(&message, true));
+        let again = || headers(&Fields::of(&message, true));
         let name = format!("~redriven {} {id}", self.names.dead_stream());
-        let (topic, payload) = (message.topic(), message.payload().clone());
-        self.confirmed(topic, self.names.redriven(&member), &name, again, payload).await?;
+        let redriven = self.names.redriven(&member);
+        self.confirmed(message.topic(), redriven, &name, again, message.payload()).await?;
         match stream.delete_message(id.value()).await {
             Ok(_) => Ok(()),
             // Somebody else drove it at the same time; the id of the message kept it from coming twice.

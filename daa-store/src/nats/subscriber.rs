@@ -51,7 +51,7 @@ pub(super) async fn subscribe(
     let agreement = Agreement::of(options);
     let member = match options.group() {
         Some(group) => Member::group(group),
-        None => Member::alone(&connection.unique()),
+        None => Member::alone(&connection.unique("")),
     };
     connection.make_consumers(&member, &agreement).await?;
     let window = options.max_in_flight().min(options.capacity());
@@ -141,9 +141,8 @@ impl Intake {
         let letter = Letter { agreement: &self.agreement, attempts, error, at: clock.now() };
         let subject = names.dead(&self.member);
         let id = format!("~dead {subject} {sequence}");
-        let headers = headers(&letter.fields(message));
-        let kept =
-            self.connection.confirmed(message.topic(), subject, &id, headers, message.payload().clone());
+        let headers = || headers(&letter.fields(message));
+        let kept = self.connection.confirmed(message.topic(), subject, &id, headers, message.payload());
         kept.await.map(drop)
     }
 }

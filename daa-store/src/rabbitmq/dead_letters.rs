@@ -31,7 +31,7 @@ impl Connection {
         let mut fields = letter.fields(message);
         fields.push(MEMBER, member.as_str());
         let to = Address::queue(self.names.dead());
-        let kept = self.confirmed(message.topic(), &to, message.payload(), properties(&fields, 0)).await?;
+        let kept = self.confirmed(message.topic(), &to, message.payload(), || properties(&fields, 0)).await?;
         match kept {
             Kept::Queued => Ok(()),
             Kept::Nowhere => Err(broker("keep a dead letter")("its stream is gone".into())),
@@ -81,7 +81,7 @@ impl Connection {
         let found = found.ok_or(BusError::NoDeadLetter { id })?;
         let member = found.fields.get(MEMBER).map(Member::from_text).ok_or(BusError::NoDeadLetter { id })?;
         let message = letter(found)?.message;
-        let again = properties(&Fields::of(&message, true), 0);
+        let again = || properties(&Fields::of(&message, true), 0);
         let to = Address::queue(self.names.queue(&member, Lane::Unkeyed));
         if self.confirmed(message.topic(), &to, message.payload(), again).await? == Kept::Nowhere {
             return Err(BusError::SubscriptionEnded { id });
@@ -89,7 +89,7 @@ impl Connection {
         let mut mark = Fields::default();
         mark.push(REDRIVEN, id.to_string());
         let to = Address::queue(self.names.dead());
-        self.confirmed(message.topic(), &to, &[], properties(&mark, 0)).await?;
+        self.confirmed(message.topic(), &to, &[], || properties(&mark, 0)).await?;
         Ok(())
     }
 }

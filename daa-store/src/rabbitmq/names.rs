@@ -2,6 +2,7 @@
 
 use daa_core::bus::{GroupName, Message, TopicPattern};
 use daa_core::id::Topic;
+use lapin::message::Delivery;
 
 use crate::bus::{BusName, Lane, escape_name};
 
@@ -72,6 +73,14 @@ impl Names {
 
     pub(super) fn routing_key(&self, message: &Message) -> String {
         format!("{}.{}", Lane::of(message.key(), self.partitions).part(), message.topic())
+    }
+
+    /// The topic of what came through the exchange. What was put into a queue directly has it in a field.
+    pub(super) fn topic<'a>(&self, delivery: &'a Delivery) -> Option<&'a str> {
+        if delivery.exchange.as_str() != self.name.as_str() {
+            return None;
+        }
+        delivery.routing_key.as_str().split_once('.').map(|(_, topic)| topic)
     }
 
     /// Topic exchanges say `#` for any number of parts, none included.

@@ -54,7 +54,7 @@ impl Connection {
             request.reply_to().ok_or_else(|| BusError::NotARequest { topic: request.topic().clone() })?;
         Message::new(topic.clone(), payload.clone()).check()?;
         let to = Address::queue(self.names.inbox(topic));
-        self.confirmed(topic, &to, &payload, properties(&Fields::default(), 0)).await?;
+        self.confirmed(topic, &to, &payload, || properties(&Fields::default(), 0)).await?;
         Ok(())
     }
 }

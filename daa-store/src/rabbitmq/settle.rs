@@ -5,16 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use daa_core::bus::{BusError, Delivery, Message, Settle, Settlement};
 use daa_core::clock::Timestamp;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
-use lapin::{Acker, Channel};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::link::{ANSWER_WITHIN, answered};
+use super::answers::{Answer, Answers, Tag};
 use super::publish::Address;
 use super::subscriber::Intake;
 use super::wire::properties;
-use crate::bus::{Fields, Lane, broker};
+use crate::bus::{Fields, Lane};
 
 /// A message in this process that nobody has answered. When it is dropped, it was refused if a consumer had it, and goes
 /// back to its queue if none had.
@@ -27,9 +25,8 @@ struct Unanswered {
     lane: Lane,
     message: Message,
     attempt: u32,
-    acker: Acker,
-    /// Open until the last message is answered.
-    channel: Channel,
+    tag: Tag,
+    answers: Arc<Answers>,
     consumer_has_it: Option<OwnedSemaphorePermit>,
 }
 
@@ -39,11 +36,11 @@ impl Arrival {
         lane: Lane,
         message: Message,
         attempt: u32,
-        acker: Acker,
-        channel: &Channel,
+        tag: Tag,
+        answers: &Arc<Answers>,
     ) -> Self {
-        let (intake, channel) = (intake.clone(), channel.clone());
-        Self(Some(Unanswered { intake, lane, message, attempt, acker, channel, consumer_has_it: None }))
+        let (intake, answers) = (intake.clone(), answers.clone());
+        Self(Some(Unanswered { intake, lane, message, attempt, tag, answers, consumer_has_it: None }))
     }
 
     pub(super) fn has_lapsed(&self, now: Timestamp) -> bool {
@@ -52,7 +49,7 @@ impl Arrival {
 
     /// The broker has taken it back when its channel is gone.
     pub(super) fn can_be_answered(&self) -> bool {
-        self.0.as_ref().is_some_and(|unanswered| unanswered.channel.status().connected())
+        self.0.as_ref().is_some_and(|unanswered| unanswered.answers.are_awaited())
     }
 
     pub(super) fn forget(mut self) {
@@ -102,8 +99,8 @@ impl Drop for Arrival {
             }
             Some(_) => {
                 if let Some(unanswered) = self.0.take() {
-                    let runtime = unanswered.intake.connection.runtime.clone();
-                    runtime.spawn(async move { unanswered.give_back().await });
+                    // If it cannot be told, the broker has it back already.
+                    let _ = unanswered.give_back();
                 }
             }
             None => {}
@@ -116,24 +113,24 @@ impl Unanswered {
         let intake = self.intake.clone();
         let Intake { connection, agreement, member, .. } = &*intake;
         match settlement {
-            Settlement::Ack => self.acknowledge().await,
+            Settlement::Ack => self.acknowledge(),
             Settlement::Nack(_) if self.attempt < agreement.max_attempts => {
                 let wait = agreement.backoff.after(self.attempt);
                 if wait.is_zero() {
-                    return self.give_back().await;
+                    return self.give_back();
                 }
                 if self.lane == Lane::Unkeyed && agreement.group.is_some() {
                     let queue = connection.waiting_queue(member, agreement, self.attempt).await?;
-                    let again = properties(&Fields::of(&self.message, true), self.attempt);
+                    let again = || properties(&Fields::of(&self.message, true), self.attempt);
                     let (topic, payload) = (self.message.topic(), self.message.payload());
                     connection.confirmed(topic, &Address::queue(queue), payload, again).await?;
-                    return self.acknowledge().await;
+                    return self.acknowledge();
                 }
                 // It keeps its place, and its key waits with it.
                 self.consumer_has_it = None;
                 connection.runtime.spawn(async move {
                     sleep(wait).await;
-                    if let Err(error) = self.give_back().await {
+                    if let Err(error) = self.give_back() {
                         tracing::debug!(%error, "the broker has it back already");
                     }
                 });
@@ -141,26 +138,16 @@ impl Unanswered {
             }
             Settlement::Nack(error) | Settlement::Reject(error) => {
                 connection.bury(member, agreement, &self.message, self.attempt, &error).await?;
-                self.acknowledge().await
+                self.acknowledge()
             }
         }
     }
 
-    async fn acknowledge(&self) -> Result<(), BusError> {
-        self.tell(self.acker.ack(BasicAckOptions::default())).await
+    fn acknowledge(&self) -> Result<(), BusError> {
+        self.answers.give(Answer::Acknowledged(self.tag))
     }
 
-    async fn give_back(&self) -> Result<(), BusError> {
-        let again = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        self.tell(self.acker.nack(again)).await
-    }
-
-    /// An answer on a connection that was lost may wait for ever.
-    async fn tell(&self, answer: impl Future<Output = Result<bool, lapin::Error>>) -> Result<(), BusError> {
-        let what = "answer a message";
-        if answered(what, timeout(ANSWER_WITHIN, answer).await)? && self.channel.status().connected() {
-            return Ok(());
-        }
-        Err(broker(what)("its connection was lost".into()))
+    fn give_back(&self) -> Result<(), BusError> {
+        self.answers.give(Answer::Returned(self.tag))
     }
 }

@@ -147,6 +147,6 @@ impl Reader<'_> {
         mark.push(FENCE, self.fence.as_str());
         let topic = Topic::new("_fence").map_err(|error| failed(error.into()))?;
         let to = Address::queue(self.stream.clone());
-        self.connection.confirmed(&topic, &to, &[], properties(&mark, 0)).await.map(drop)
+        self.connection.confirmed(&topic, &to, &[], || properties(&mark, 0)).await.map(drop)
     }
 }

@@ -8,12 +8,13 @@ use daa_core::bus::{BusError, Delivery, Message, SubscribeOptions, Subscriber};
 use daa_core::id::Topic;
 use futures_util::stream::{BoxStream, SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt};
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::answers::{Answer, Answers};
 use super::connection::Connection;
 use super::link::{ANSWER_WITHIN, answered};
 use super::names::Member;
@@ -91,6 +92,7 @@ type Next = (Lane, Option<Result<lapin::message::Delivery, lapin::Error>>);
 /// The consumers of one session.
 struct Consumers {
     channel: Channel,
+    answers: Arc<Answers>,
     tags: Vec<ShortString>,
     messages: SelectAll<BoxStream<'static, Next>>,
 }
@@ -136,7 +138,7 @@ impl Consumers {
     /// Runs until a consumer is lost.
     async fn pump(&mut self, intake: &Arc<Intake>, arrivals: &mpsc::Sender<Arrival>) {
         while let Some((lane, Some(Ok(delivery)))) = self.messages.next().await {
-            if let Some(arrival) = intake.admit(lane, delivery, &self.channel).await
+            if let Some(arrival) = intake.admit(lane, delivery, &self.answers).await
                 && arrivals.send(arrival).await.is_err()
             {
                 return;
@@ -154,8 +156,8 @@ impl Consumers {
         }
         while let Some(Some((_, message))) = self.messages.next().now_or_never() {
             if let Some(Ok(delivery)) = message {
-                let again = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-                let _ = timeout(ANSWER_WITHIN, delivery.acker.nack(again)).await;
+                // If it cannot be told, the broker has it back already.
+                let _ = self.answers.give(Answer::Returned(delivery.delivery_tag));
             }
         }
     }
@@ -194,7 +196,9 @@ impl Intake {
             let end = futures_util::stream::once(async move { (lane, None) });
             messages.push(consumer.map(move |delivery| (lane, Some(delivery))).chain(end).boxed());
         }
-        Ok(Consumers { channel, tags, messages: select_all(messages) })
+        let prefetched = usize::from(self.prefetch) + usize::from(self.connection.options.partitions);
+        let answers = Arc::new(Answers::of(channel.clone(), prefetched));
+        Ok(Consumers { channel, answers, tags, messages: select_all(messages) })
     }
 
     /// The message, unless it is not for a consumer: then it is dealt with.
@@ -202,10 +206,11 @@ impl Intake {
         self: &Arc<Self>,
         lane: Lane,
         mut delivery: lapin::message::Delivery,
-        channel: &Channel,
+        answers: &Arc<Answers>,
     ) -> Option<Arrival> {
         let (attempt, payload) = (attempt(&delivery.properties), payload(&mut delivery));
-        let read = fields(&delivery.properties).message(None, payload.clone());
+        let topic = self.connection.names.topic(&delivery);
+        let read = fields(&delivery.properties).message(topic, payload.clone());
         let (message, trouble) = match read {
             Ok(message) if attempt > self.agreement.max_attempts => {
                 (message, Some("its consumers went away without an answer".to_owned()))
@@ -216,7 +221,7 @@ impl Intake {
                 (Message::new(topic, payload), Some(error.to_string()))
             }
         };
-        let arrival = Arrival::new(self, lane, message.clone(), attempt, delivery.acker, channel);
+        let arrival = Arrival::new(self, lane, message.clone(), attempt, delivery.delivery_tag, answers);
         let Some(error) = trouble else {
             // Wildcards of the broker also match topics that are the bus's own.
             if self.agreement.pattern.matches(message.topic()) {

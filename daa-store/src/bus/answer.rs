@@ -1,0 +1,42 @@
+//! Waiting for an answer that may never come.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+/// How often is looked whether the connection of an awaited answer is still there. A timer for each answer costs less
+/// than telling all who wait.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What became of a question.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer<T> {
+    Came(T),
+    /// Its connection is gone, and the answer with it.
+    Lost,
+    /// It was not there by the deadline.
+    Late,
+}
+
+/// Waits for an answer until the deadline, or until its connection is lost.
+pub(crate) async fn unless_lost<T>(
+    deadline: Instant,
+    is_lost: impl Fn() -> bool,
+    answer: impl Future<Output = T>,
+) -> Answer<T> {
+    let mut answer = pin!(answer);
+    loop {
+        let now = Instant::now();
+        let look = deadline.min(now + LOOK_EVERY);
+        if let Ok(answer) = timeout_at(look, &mut answer).await {
+            return Answer::Came(answer);
+        }
+        if look == deadline {
+            return Answer::Late;
+        }
+        if is_lost() {
+            return Answer::Lost;
+        }
+    }
+}
