@@ -40,3 +40,19 @@ pub(crate) async fn unless_lost<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn says_what_became_of_an_answer() {
+        let later = Instant::now() + Duration::from_secs(60);
+        assert_eq!(unless_lost(later, || true, ready(1)).await, Answer::Came(1));
+        assert_eq!(unless_lost(later, || true, pending::<()>()).await, Answer::Lost);
+        let soon = Instant::now() + Duration::from_millis(10);
+        assert_eq!(unless_lost(soon, || false, pending::<()>()).await, Answer::Late);
+    }
+}

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Subject};
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use daa_core::bus::{BusError, Message, Published};
 use daa_core::id::Topic;

@@ -57,8 +57,8 @@ impl Connection {
     }
 
     /// A name that nobody else uses.
-    pub(super) fn unique(&self) -> String {
-        format!("{}-{}", self.unique, self.made.fetch_add(1, Ordering::Relaxed))
+    pub(super) fn unique(&self, prefix: &str) -> String {
+        format!("{prefix}{}-{}", self.unique, self.made.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn open_or_closed(&self) -> Result<(), BusError> {

@@ -44,7 +44,8 @@ impl Connection {
         self.open_or_closed()?;
         let (exchange, routing_key) = (short(self.names.exchange()), short(self.names.routing_key(message)));
         let properties = || properties(&Fields::of(message, false), 0);
-        self.confirmed(message.topic(), &Address { exchange, routing_key }, message.payload(), properties).await
+        self.confirmed(message.topic(), &Address { exchange, routing_key }, message.payload(), properties)
+            .await
     }
 
     /// Sends until the broker confirms.

@@ -21,7 +21,7 @@ impl Connection {
     pub(super) async fn request(&self, request: Message, limit: Duration) -> Result<Message, BusError> {
         self.open_or_closed()?;
         let what = "make an inbox";
-        let inbox = Topic::new(format!("_inbox.{}", self.unique()));
+        let inbox = Topic::new(self.unique("_inbox."));
         let inbox = inbox.map_err(|error| broker(what)(error.into()))?;
         let (topic, deadline) = (request.topic().clone(), self.clock.now() + limit);
         let asked = async {

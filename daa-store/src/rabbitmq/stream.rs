@@ -62,7 +62,7 @@ pub(super) struct Record {
 impl Connection {
     /// Reads a stream from a place on.
     pub(super) async fn read(&self, stream: &str, from: u64) -> Result<Reader<'_>, BusError> {
-        let (stream, fence) = (stream.to_owned(), self.unique());
+        let (stream, fence) = (stream.to_owned(), self.unique(""));
         let mut reader = Reader { connection: self, stream, consumer: None, fence, fences: 0, from };
         reader.write_fence().await?;
         // A place behind the end would be waited for.

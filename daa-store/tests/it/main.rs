@@ -1,8 +1,10 @@
 //! Tests of daa-store on real files and, with the feature `live`, against real servers.
 
 #[cfg(feature = "live")]
-mod bus_load;
+mod bus_faults;
 #[cfg(feature = "live")]
+mod bus_load;
+#[cfg(any(feature = "live", feature = "live-artefacts"))]
 mod certificates;
 mod crash;
 mod damage;

@@ -8,3 +8,4 @@ mod processes;
 mod schema;
 mod server;
 mod support;
+mod tls;

@@ -45,6 +45,27 @@ impl Server {
         url_at(self.port)
     }
 
+    /// Takes TLS from now on, too.
+    pub(super) async fn speak_tls(&self, certificate: &Path, key: &Path) {
+        for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = self.data().join(name);
+            std::fs::copy(from, &to).unwrap();
+            std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = owner() {
+                chown(&to, Some(user), Some(group)).unwrap();
+            }
+        }
+        let client = connect(&self.url()).await.unwrap();
+        client.batch_execute("ALTER SYSTEM SET ssl = on").await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let began = Instant::now();
+        let speaks = async || client.query_one("SHOW ssl", &[]).await.unwrap().get::<_, String>(0) == "on";
+        while !speaks().await {
+            assert!(began.elapsed() < Duration::from_secs(60), "the server does not load its certificate");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
