@@ -33,6 +33,7 @@ mod options;
 mod publish;
 mod pump;
 mod queues;
+mod reading;
 mod replay;
 mod request;
 mod stream;

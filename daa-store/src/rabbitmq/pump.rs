@@ -65,6 +65,7 @@ impl Pump {
                         self.feed.end(End::Closed);
                         return consumers.detach().await;
                     }
+                    consumers.detach().await;
                 }
                 Err(error) => tracing::debug!(%error, "cannot consume at present"),
             }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use daa_core::bus::{BusError, Message};
 use daa_core::id::Topic;
-use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::time::timeout;
@@ -13,6 +12,7 @@ use tokio::time::timeout;
 use super::connection::Connection;
 use super::link::{ANSWER_WITHIN, answered};
 use super::publish::{Address, Kept};
+use super::reading::Reading;
 use super::wire::{payload, properties, short};
 use crate::bus::{Fields, broker};
 
@@ -31,8 +31,8 @@ impl Connection {
             let declared = channel.queue_declare(name.clone(), own, FieldTable::default());
             answered(what, timeout(ANSWER_WITHIN, declared).await)?;
             let no_answer = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-            let consumed = channel.basic_consume(name, short(""), no_answer, FieldTable::default());
-            let mut replies = answered(what, timeout(ANSWER_WITHIN, consumed).await)?;
+            let mut replies =
+                Reading::begin(channel, name.as_str(), 1, no_answer, FieldTable::default()).await?;
             let request = request.with_reply_to(inbox.clone()).with_deadline(deadline);
             if self.publish(&request).await? == Kept::Nowhere {
                 return Err(BusError::NoResponder { topic: topic.clone() });

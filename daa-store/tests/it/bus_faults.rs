@@ -114,7 +114,7 @@ pub(crate) async fn a_message_whose_dead_letter_is_not_kept_comes_again<B: Broke
 ) {
     let bus = B::bus(broker.address(), Duration::from_secs(1)).await;
     for key in [None, Some("k")] {
-        let group = format!("g{}", key.unwrap_or_default()).parse().unwrap();
+        let group = format!("refuses-{}", key.unwrap_or_default()).parse().unwrap();
         let options = SubscribeOptions::new(topic().as_str().parse().unwrap()).with_group(group);
         let mut subscriber = bus.subscribe(options).await.unwrap();
         let mut message = Message::new(topic(), "poison");
