@@ -2,7 +2,6 @@
 //! messages on their way from a broker to a consumer and back.
 
 mod agreement;
-mod answer;
 mod arrival;
 mod escape;
 mod fields;
@@ -13,7 +12,6 @@ mod secret;
 mod subscription;
 
 pub(crate) use agreement::Agreement;
-pub(crate) use answer::{Answer, unless_lost};
 pub(crate) use arrival::{Arrival, Intake};
 pub(crate) use escape::escape_name;
 pub(crate) use fields::{Fields, Letter};

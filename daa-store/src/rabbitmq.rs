@@ -38,6 +38,7 @@ mod replay;
 mod request;
 mod stream;
 mod subscriber;
+mod waiting;
 mod wire;
 
 use std::fmt;

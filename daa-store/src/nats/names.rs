@@ -1,5 +1,7 @@
 //! What things of a bus are called on the server.
 
+use std::borrow::Cow;
+
 use daa_core::bus::{Message, TopicPattern};
 use daa_core::id::Topic;
 
@@ -26,10 +28,10 @@ impl LaneKind {
         !matches!(self, Self::Messages(Lane::Unkeyed))
     }
 
-    fn part(self) -> String {
+    fn part(self) -> Cow<'static, str> {
         match self {
             Self::Messages(lane) => lane.part(),
-            Self::Redriven => "r".to_owned(),
+            Self::Redriven => Cow::Borrowed("r"),
         }
     }
 }
@@ -64,7 +66,8 @@ impl Names {
     }
 
     pub(super) fn message(&self, message: &Message) -> String {
-        format!("{}.m.{}.{}", self.name, Lane::of(message.key(), self.partitions).part(), message.topic())
+        let lane = Lane::of(message.key(), self.partitions).part();
+        [self.name.as_str(), ".m.", &lane, ".", message.topic().as_str()].concat()
     }
 
     /// The topic in the subject of a message.

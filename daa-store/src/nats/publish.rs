@@ -11,10 +11,10 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use daa_core::bus::{BusError, Message, Published};
 use daa_core::id::Topic;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::connection::Connection;
-use crate::bus::{Answer, Fields, broker, unless_lost};
+use super::connection::{ANSWER_WITHIN, Connection};
+use crate::bus::{Fields, broker};
 
 /// How long until what was not confirmed is sent again, when the server says at once that it cannot.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -79,15 +79,21 @@ impl Connection {
         subject: Subject,
         message: PublishMessage,
     ) -> Option<Result<PublishAck, PublishError>> {
-        let connects = *self.connects.borrow();
-        let confirmed = async { self.context.send_publish(subject, message).await?.await };
-        // The confirmation of what was sent on an earlier connection does not come any more.
-        let lost = || *self.connects.borrow() != connects;
-        match unless_lost(deadline, lost, confirmed).await {
-            Answer::Came(confirmed) => Some(confirmed),
-            Answer::Lost => Some(Err(PublishErrorKind::TimedOut.into())),
-            Answer::Late => None,
+        let mut connects = self.connects.subscribe();
+        let confirmed = async {
+            let confirmation = self.context.send_publish(subject, message).await?;
+            tokio::select! {
+                biased;
+                confirmed = confirmation.into_future() => confirmed,
+                // The confirmation of what was sent on an earlier connection does not come any more.
+                _ = connects.changed() => Err(PublishErrorKind::TimedOut.into()),
+            }
+        };
+        // The client gives up sending and waiting by itself; another timer would cost as much as all else here.
+        if Instant::now() + 2 * ANSWER_WITHIN < deadline {
+            return Some(confirmed.await);
         }
+        timeout_at(deadline, confirmed).await.ok()
     }
 }
 

@@ -274,10 +274,11 @@ struct ObjectBlob {
 impl ObjectBlob {
     async fn read_upload(&self, upload: UploadId, range: Range<u64>) -> Result<Option<Bytes>, ArtifactError> {
         let path = self.blobs.upload_path(upload)?;
-        let error = match self.blobs.store.get_range(&path, range).await {
+        // As several ranges: then local file systems do not look at the file first.
+        let error = match self.blobs.store.get_ranges(&path, &[range]).await {
             Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => error,
-            Ok(bytes) => return Ok(Some(bytes)),
+            Ok(mut ranges) => return Ok(ranges.pop()),
         };
         // A range that is not there is told in as many ways as there are object stores.
         match there(self.blobs.store.head(&path).await)? {

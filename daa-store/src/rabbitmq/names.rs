@@ -49,7 +49,8 @@ impl Names {
     }
 
     pub(super) fn routing_key(&self, message: &Message) -> String {
-        format!("{}.{}", Lane::of(message.key(), self.partitions).part(), message.topic())
+        let lane = Lane::of(message.key(), self.partitions).part();
+        [&*lane, ".", message.topic().as_str()].concat()
     }
 
     /// The topic of what came through the exchange. What was put into a queue directly has it in a field.

@@ -10,8 +10,9 @@ use lapin::{BasicProperties, Confirmation};
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
+use super::waiting::{Answer, unless_lost};
 use super::wire::{properties, short};
-use crate::bus::{Answer, Fields, unless_lost};
+use crate::bus::Fields;
 
 /// How long until what was not confirmed is sent again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);

@@ -119,7 +119,7 @@ impl RabbitIntake {
             let prefetch = if lane == Lane::Unkeyed { self.prefetch } else { 1 };
             let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
             answered(what, timeout(ANSWER_WITHIN, qos).await)?;
-            let queue = short(&self.connection.names.queue(&self.member, lane));
+            let queue = short(self.connection.names.queue(&self.member, lane));
             let consumed = channel.basic_consume(
                 queue,
                 short(""),

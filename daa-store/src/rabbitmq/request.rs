@@ -26,7 +26,7 @@ impl Connection {
         let (topic, deadline) = (request.topic().clone(), self.clock.now() + limit);
         let asked = async {
             let channel = self.session().await?.channel().await?;
-            let name = short(&self.names.inbox(&inbox));
+            let name = short(self.names.inbox(&inbox));
             let own = QueueDeclareOptions::exclusive().auto_delete();
             let declared = channel.queue_declare(name.clone(), own, FieldTable::default());
             answered(what, timeout(ANSWER_WITHIN, declared).await)?;

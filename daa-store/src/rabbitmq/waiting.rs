@@ -11,7 +11,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What became of a question.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer<T> {
+pub(super) enum Answer<T> {
     Came(T),
     /// Its connection is gone, and the answer with it.
     Lost,
@@ -20,7 +20,7 @@ pub(crate) enum Answer<T> {
 }
 
 /// Waits for an answer until the deadline, or until its connection is lost.
-pub(crate) async fn unless_lost<T>(
+pub(super) async fn unless_lost<T>(
     deadline: Instant,
     is_lost: impl Fn() -> bool,
     answer: impl Future<Output = T>,
