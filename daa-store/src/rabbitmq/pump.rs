@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::answers::{Answer, Answers};
 use super::link::{ANSWER_WITHIN, answered};
+use super::reading::DONE;
 use super::subscriber::RabbitIntake;
 use super::wire::short;
 use crate::bus::{End, Feed, Lane};
@@ -65,7 +66,7 @@ impl Pump {
                         self.feed.end(End::Closed);
                         return consumers.detach().await;
                     }
-                    consumers.detach().await;
+                    consumers.close().await;
                 }
                 Err(error) => tracing::debug!(%error, "cannot consume at present"),
             }
@@ -87,6 +88,12 @@ impl Consumers {
                 return;
             }
         }
+    }
+
+    /// After a consumer was lost. The others are not cancelled: where their queues are being removed too, RabbitMQ may
+    /// confirm that twice, and the connection ends over the second time.
+    async fn close(self) {
+        let _ = timeout(ANSWER_WITHIN, self.channel.close(DONE, short(""))).await;
     }
 
     /// Takes nothing any more. The channel stays open until what was handed out is answered.

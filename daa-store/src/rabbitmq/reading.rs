@@ -17,7 +17,7 @@ use super::wire::short;
 /// How long one question to the broker may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// What a channel is closed with when nothing is wrong.
-const DONE: u16 = 200;
+pub(super) const DONE: u16 = 200;
 
 /// Takes messages until it is dropped, and closes the channel with the consumer on it.
 ///
