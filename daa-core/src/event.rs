@@ -3,6 +3,7 @@
 //! State that must outlive the process is events in streams of an [`EventStore`]. One [`Batch`] may write to
 //! several streams and is all-or-nothing: that is the only transaction there is.
 
+mod archived;
 mod batch;
 mod error;
 mod memory;
@@ -10,6 +11,7 @@ mod record;
 mod store;
 mod subscription;
 
+pub use archived::{ArchiveError, Archived};
 pub use batch::{Batch, BatchLimits, ExpectedVersion, NewEvent, StreamWrite};
 pub use error::{AppendError, DecodeError, ReadError};
 pub use memory::MemoryEventStore;

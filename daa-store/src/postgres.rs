@@ -34,9 +34,12 @@ mod log;
 mod names;
 mod options;
 mod read;
+mod replica;
 mod schema;
 mod store;
+mod times;
 mod writer;
 
 pub use options::{PostgresOptions, PostgresOptionsError};
+pub use replica::StaleReads;
 pub use store::PostgresEventStore;

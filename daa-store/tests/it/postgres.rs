@@ -1,10 +1,14 @@
 //! [`PostgresEventStore`] against a server: that of `DAA_TEST_POSTGRES`, or the one on this machine.
 
+mod backup;
 mod conformance;
 mod faults;
 mod following;
+mod format_1;
 mod history;
 mod processes;
+mod replicas;
+mod rolling;
 mod schema;
 mod server;
 mod support;
