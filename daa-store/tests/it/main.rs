@@ -5,8 +5,10 @@ mod archived;
 mod backends;
 mod backup;
 #[cfg(feature = "live")]
-mod bus_load;
+mod bus_faults;
 #[cfg(feature = "live")]
+mod bus_load;
+#[cfg(any(feature = "live", feature = "live-artefacts"))]
 mod certificates;
 mod crash;
 mod damage;

@@ -12,3 +12,4 @@ mod rolling;
 mod schema;
 mod server;
 mod support;
+mod tls;
