@@ -68,7 +68,12 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let bank: AccountId = format!("bank-{run}").try_into()?;
     ledger.open_account(Account::new(bank.clone(), usd, AccountKind::Issuance)).await?;
     ledger.open_account(Account::of_agent(&me, usd)?).await?;
-    let fund = Transfer::new(format!("fund-{run}").try_into()?, bank, Account::of_agent(&me, usd)?.id().clone(), usd.parse("50")?);
+    let fund = Transfer::new(
+        format!("fund-{run}").try_into()?,
+        bank,
+        Account::of_agent(&me, usd)?.id().clone(),
+        usd.parse("50")?,
+    );
     ledger.transfer(fund).await?;
     let (name, hourly) = (format!("hourly-{run}").try_into()?, Period::Fixed(Window::HOUR));
     ledger.set_budget(Budget::new(name, me.clone(), usd.parse("30")?, hourly)).await?;
@@ -81,13 +86,16 @@ async fn run(args: &Args) -> Result<(), Failure> {
         .build();
 
     let topic: Topic = format!("prices.{run}").parse()?;
-    let prices = Arc::new(Mutex::new(backends.bus.subscribe(SubscribeOptions::new(topic.as_str().parse()?)).await?));
+    let prices =
+        Arc::new(Mutex::new(backends.bus.subscribe(SubscribeOptions::new(topic.as_str().parse()?)).await?));
     let worth = Worth::of(backends.cache.clone(), &run);
     let (looked_up, buy): (_, ActionKind) = (worth.looked_up.clone(), "coffee.buy".try_into()?);
     let kind = buy.clone();
     let bought = executor_fn(|action| {
         let paid = action.max_cost();
-        Box::pin(async move { Ok(paid.into_iter().fold(Outcome::new("a bag of coffee"), Outcome::with_cost)) })
+        Box::pin(
+            async move { Ok(paid.into_iter().fold(Outcome::new("a bag of coffee"), Outcome::with_cost)) },
+        )
     });
     let mut agent = Agent::builder(me.clone(), gate, backends.store.clone(), clock.clone())
         .with_collector(collector_fn("asked", move || next_price(prices.clone()))?)
