@@ -88,7 +88,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let topic: Topic = format!("prices.{run}").parse()?;
     let prices =
         Arc::new(Mutex::new(backends.bus.subscribe(SubscribeOptions::new(topic.as_str().parse()?)).await?));
-    let worth = Worth::of(backends.cache.clone(), &run);
+    let worth = Worth::of(backends.cache.clone(), &run)?;
     let (looked_up, buy): (_, ActionKind) = (worth.looked_up.clone(), "coffee.buy".try_into()?);
     let kind = buy.clone();
     let bought = executor_fn(|action| {
@@ -152,8 +152,8 @@ struct Worth {
 }
 
 impl Worth {
-    fn of(cache: Arc<dyn Cache>, run: &str) -> Self {
-        Self { cache, key: CacheKey::new("worth", run.as_bytes()), looked_up: Arc::default() }
+    fn of(cache: Arc<dyn Cache>, run: &str) -> Result<Self, Failure> {
+        Ok(Self { cache, key: CacheKey::new(format!("worth/{run}"))?, looked_up: Arc::default() })
     }
 
     async fn now(self) -> Result<f64, Failure> {
