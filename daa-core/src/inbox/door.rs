@@ -223,7 +223,7 @@ impl Admitted<'_> {
         self.marks.add(mark, version);
         self.inbox.keep(&self.stream, self.marks);
         let window = REMEMBERED as u64;
-        if version.get() > window && version.get() % window == 0 {
+        if version.get() > window && version.get().is_multiple_of(window) {
             let forgotten = Version::new(version.get() - window);
             if let Err(error) = self.inbox.store.erase(&self.stream, forgotten).await {
                 tracing::debug!(stream = %self.stream, %error, "old marks of an inbox are kept for now");

@@ -132,7 +132,7 @@ impl Journal {
             Err(AppendError::Conflict { .. }) => return Err(Refused::Replaced),
             Err(error) => return Err(Refused::Failed(error)),
         }
-        if version.get() % KEPT == 0
+        if version.get().is_multiple_of(KEPT)
             && let Err(error) = self.store.erase(&self.stream, version).await
         {
             tracing::debug!(stream = %self.stream, %error, "earlier records of a relay are kept for now");

@@ -10,6 +10,7 @@ use daa_core::clock::{Clock as _, Timestamp, VirtualClock};
 use daa_core::event::*;
 use daa_core::fault::{Reaction, Retry};
 use daa_core::id::{ProjectionName, StreamId};
+use daa_core::orchestrator::{Service, ServiceError};
 use daa_core::projection::testing::{POISON, Tally, amount, refusal};
 use daa_core::projection::*;
 use daa_core::shutdown::ShutdownTrigger;
@@ -326,4 +327,20 @@ async fn one_that_is_superseded_before_it_begins_ends() {
     let old = start(Arc::new(model.with_projection(Count::new(1))), &store, &clock, options());
     let error = old.task.await.unwrap().unwrap_err();
     assert!(matches!(error, ProjectorError::Model(ModelError::Superseded { .. })), "{error:?}");
+    // As a service it has come to its end.
+    let old = Arc::new(model.with_projection(Count::new(1)));
+    let service = Box::new(Projector::new(old, store, clock, options()));
+    assert_eq!(service.name().as_str(), "projection count");
+    let (_trigger, shutdown) = ShutdownTrigger::new();
+    Service::run(service, shutdown).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_a_service_it_fails_for_good_at_poison() {
+    let (store, clock, model) = (memory(), clock(), MemoryReadModel::new(Count::new(1)));
+    append(&*store, clock.now(), "order/0", POISON).await;
+    let service = Box::new(Projector::new(Arc::new(model), store, clock, options()));
+    let (_trigger, shutdown) = ShutdownTrigger::new();
+    let error = Service::run(service, shutdown).await.unwrap_err();
+    assert!(matches!(error, ServiceError::Fatal { .. }), "{error:?}");
 }

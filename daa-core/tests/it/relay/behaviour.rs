@@ -7,7 +7,9 @@ use daa_core::bus::*;
 use daa_core::clock::{Clock as _, SystemClock};
 use daa_core::event::*;
 use daa_core::fault::{Reaction, Retry};
+use daa_core::orchestrator::{Service, ServiceError};
 use daa_core::relay::*;
+use daa_core::shutdown::ShutdownTrigger;
 
 use super::world::*;
 
@@ -192,6 +194,22 @@ async fn ends_when_bus_or_store_are_closed() {
     store.close().await;
     let error = running.task.await.unwrap().unwrap_err();
     assert!(matches!(error, RelayError::Read(ReadError::Closed)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_a_service_it_ends_when_asked_to() {
+    let (store, bus, clock) = (memory(), ScriptedBus::takes_all(), clock());
+    let service = Box::new(relay("a", &store, &bus, &clock));
+    assert_eq!(Service::name(&*service).as_str(), "relay shop");
+    let (trigger, shutdown) = ShutdownTrigger::new();
+    trigger.trigger();
+    Service::run(service, shutdown).await.unwrap();
+    let closed = ScriptedBus::new([], Does::Close);
+    orders(&*store).await;
+    let service = Box::new(relay("a", &store, &closed, &clock));
+    let (_trigger, shutdown) = ShutdownTrigger::new();
+    let error = Service::run(service, shutdown).await.unwrap_err();
+    assert!(matches!(error, ServiceError::Fatal { .. }), "{error:?}");
 }
 
 #[test]
