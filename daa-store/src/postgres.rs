@@ -31,12 +31,17 @@ mod erase;
 mod follow;
 mod job;
 mod log;
+mod model_schemas;
 mod names;
 mod options;
+mod projection;
 mod read;
 mod schema;
 mod store;
 mod writer;
 
 pub use options::{PostgresOptions, PostgresOptionsError};
+pub use projection::{MaterializedView, PostgresProjection, PostgresReadModel};
 pub use store::PostgresEventStore;
+/// The client, whose types projections to PostgreSQL are written in.
+pub use tokio_postgres;

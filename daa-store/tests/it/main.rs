@@ -16,6 +16,7 @@ mod nats;
 mod objects;
 #[cfg(feature = "live")]
 mod postgres;
+mod projection;
 #[cfg(any(feature = "live", feature = "live-artefacts"))]
 mod proxy;
 #[cfg(feature = "live")]

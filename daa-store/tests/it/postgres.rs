@@ -5,6 +5,8 @@ mod faults;
 mod following;
 mod history;
 mod processes;
+pub(crate) mod projection;
+mod relay;
 mod schema;
 mod server;
 mod support;

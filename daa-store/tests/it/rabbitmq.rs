@@ -1,6 +1,7 @@
 //! The event bus on RabbitMQ: the suite that every bus runs, against the broker of `DAA_TEST_RABBITMQ`.
 
 mod faults;
+mod relay;
 mod server;
 
 use std::sync::Arc;
