@@ -22,7 +22,7 @@ impl Digest {
     /// key-derivation context, so choose one that is unique and versioned, such as `"daa action v1"`.
     #[must_use]
     pub fn builder(domain: &'static str) -> DigestBuilder {
-        DigestBuilder(blake3::Hasher::new_derive_key(domain))
+        DigestBuilder { hasher: blake3::Hasher::new_derive_key(domain), waiting: [0; WAITING], len: 0 }
     }
 
     /// Wraps 32 bytes that are already a digest.
@@ -46,7 +46,15 @@ impl Digest {
 
 /// A digest over several fields, each prefixed with its length, so that no two field lists collide.
 #[derive(Clone)]
-pub struct DigestBuilder(blake3::Hasher);
+pub struct DigestBuilder {
+    hasher: blake3::Hasher,
+    /// Short fields that are hashed together.
+    waiting: [u8; WAITING],
+    len: usize,
+}
+
+/// How many bytes are hashed at once where fields are short: a block of the hash, twice.
+const WAITING: usize = 128;
 
 impl DigestBuilder {
     /// Adds one field.
@@ -64,14 +72,37 @@ impl DigestBuilder {
 
     /// Adds one field in place, for loops.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        self.update(&(bytes.len() as u64).to_le_bytes());
+        self.update(bytes);
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(room) = self.waiting.get_mut(self.len..end) {
+            room.copy_from_slice(bytes);
+            self.len = end;
+            return;
+        }
+        self.flush();
+        match self.waiting.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.len = bytes.len();
+            }
+            None => drop(self.hasher.update(bytes)),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(self.waiting.get(..self.len).unwrap_or_default());
+        self.len = 0;
     }
 
     /// Finishes the digest.
     #[must_use]
-    pub fn finish(self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
+    pub fn finish(mut self) -> Digest {
+        self.flush();
+        Digest(*self.hasher.finalize().as_bytes())
     }
 }
 
@@ -137,6 +168,20 @@ mod tests {
         let one = Digest::builder("daa test v1").field(b"ab").field(b"c").finish();
         let two = Digest::builder("daa test v1").field(b"a").field(b"bc").finish();
         assert_ne!(one, two);
+    }
+
+    #[test]
+    fn fields_are_hashed_as_if_one_by_one_whatever_their_lengths() {
+        let fields: Vec<Vec<u8>> = (0..300_usize).map(|len| (0..len).map(|at| at as u8).collect()).collect();
+        for step in [1, 7, 60, 119, 120, 121, 128, 129] {
+            let (mut builder, mut plain) =
+                (Digest::builder("daa test v1"), blake3::Hasher::new_derive_key("daa test v1"));
+            for field in fields.iter().step_by(step) {
+                builder.add(field);
+                plain.update(&(field.len() as u64).to_le_bytes()).update(field);
+            }
+            assert_eq!(builder.finish().as_bytes(), plain.finalize().as_bytes(), "every {step}th");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Names of things: short, printable, safe in paths and log lines.
 
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -61,6 +62,12 @@ fn check(text: &str) -> Result<(), IdError> {
     Err(IdError::Character { found, text: text.to_owned() })
 }
 
+thread_local! {
+    /// Where the text of an id is put together, which is allocated but once then. What is joined are ids and names, which
+    /// have bounds.
+    static JOINED: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -78,6 +85,18 @@ macro_rules! ids {
                 let text = text.as_ref();
                 check(text)?;
                 Ok(Self(text.into()))
+            }
+
+            /// The id whose text is all of these, one after the other.
+            ///
+            /// # Errors
+            /// Like [`new`](Self::new).
+            pub fn joined(parts: &[&str]) -> Result<Self, IdError> {
+                JOINED.with_borrow_mut(|text| {
+                    text.clear();
+                    parts.iter().for_each(|part| text.push_str(part));
+                    Self::new(&*text)
+                })
             }
 
             /// The id as text.

@@ -187,8 +187,7 @@ pub(super) const STREAMS: &str = "action/";
 
 pub(crate) fn stream_of(id: &ActionId) -> Result<StreamId, ActionError> {
     check_id(id)?;
-    StreamId::new([STREAMS, id.as_str()].concat())
-        .map_err(|_| ActionError::IdTooLong { len: id.as_str().len() })
+    StreamId::joined(&[STREAMS, id.as_str()]).map_err(|_| ActionError::IdTooLong { len: id.as_str().len() })
 }
 
 fn check_id(id: &ActionId) -> Result<(), ActionError> {

@@ -107,6 +107,11 @@ impl Gate {
 }
 
 impl Transaction<'_> {
+    /// The moment of everything in it.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Asks for an action that was never asked for before. The decision, and the attempt if it is permitted, become
     /// durable with the transaction.
     pub(crate) async fn request(&mut self, action: &Action, context: &Context) -> Result<Opening, GateError> {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
 use super::error::{AppendError, DecodeError};
@@ -34,16 +34,7 @@ impl NewEvent {
     /// # Errors
     /// [`DecodeError`] when `payload` has no JSON form, such as a map whose keys are not strings.
     pub fn json<T: Serialize>(kind: EventKind, at: Timestamp, payload: &T) -> Result<Self, DecodeError> {
-        // Encoded where there is room already, so that the payload is allocated once, and no larger than it is.
-        let encoded = SCRATCH.with_borrow_mut(|scratch| {
-            scratch.clear();
-            serde_json::to_writer(&mut *scratch, payload)?;
-            let bytes = Bytes::copy_from_slice(scratch);
-            if scratch.capacity() > SCRATCH_KEPT {
-                *scratch = Vec::new();
-            }
-            Ok(bytes)
-        });
+        let encoded = WRITER.with_borrow_mut(|writer| writer.json(payload));
         match encoded {
             Ok(payload) => Ok(Self { kind, at, payload }),
             Err(source) => Err(DecodeError { position: Position::START, kind, source }),
@@ -51,11 +42,42 @@ impl NewEvent {
     }
 }
 
+/// Encodes payloads, and allocates for many small ones at once.
+struct Writer {
+    /// Where a payload is encoded, so that its size is known.
+    scratch: Vec<u8>,
+    /// Where small payloads stand one after the other, until the room is used up.
+    block: BytesMut,
+}
+
 /// A larger buffer is not kept for the next event.
 const SCRATCH_KEPT: usize = 64 << 10;
+/// The room of small payloads that is allocated, and given back, at once.
+const BLOCK: usize = 4 << 10;
+/// Payloads up to this size share a block: whoever keeps one of them keeps eight times this at most.
+const SMALL: usize = BLOCK / 8;
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static WRITER: RefCell<Writer> = RefCell::new(Writer { scratch: Vec::new(), block: BytesMut::new() });
+}
+
+impl Writer {
+    fn json<T: Serialize>(&mut self, payload: &T) -> Result<Bytes, serde_json::Error> {
+        self.scratch.clear();
+        serde_json::to_writer(&mut self.scratch, payload)?;
+        if self.scratch.len() > SMALL {
+            let bytes = Bytes::copy_from_slice(&self.scratch);
+            if self.scratch.capacity() > SCRATCH_KEPT {
+                self.scratch = Vec::new();
+            }
+            return Ok(bytes);
+        }
+        if self.block.capacity() < self.scratch.len() {
+            self.block = BytesMut::with_capacity(BLOCK);
+        }
+        self.block.extend_from_slice(&self.scratch);
+        Ok(self.block.split().freeze())
+    }
 }
 
 /// What a stream must look like for a write to be accepted.

@@ -16,7 +16,7 @@ use crate::action::{
     Action, ActionError, ActionState, Aim, Attempt, Beats, CallError, Effect, Ending, Escalation,
     ExecuteError, Executor, GateError, Link, Pursued, Pursuit, Refusal,
 };
-use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite, Version};
+use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite};
 use crate::failure_text::{error_text, panic_text};
 use crate::fault::{Reaction, Retry};
 use crate::id::{ActionId, AgentId, RunId};
@@ -75,8 +75,7 @@ pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, 
     }
     let link = Link::new(run.progress(&task).cloned(), trace);
     let beats = link.beats.clone();
-    let now = parts.clock.now();
-    let (limit, silence) = (run.time_limit(&task, now), run.heartbeat(&task));
+    let (limit, silence) = (run.time_limit(&task, || parts.clock.now()), run.heartbeat(&task));
     let patience = run.patience(&task);
     // Past its deadline nothing is attempted any more.
     let late = limit.is_some_and(|limit| limit.is_zero());
@@ -100,12 +99,13 @@ pub(super) fn launch(parts: &Arc<Parts>, leased: Leased, run: &Run, task: Task, 
         let again = pursued.is_some();
         let pursued = match pursued {
             Some(pursued) => timed(&parts, pursued, limit, silence, &listen).await,
-            None => Ok(settle(&parts, &aim, patience).await),
+            None => Ok(settle(&parts, &aim, patience).boxed().await),
         };
         let landed = match pursued {
             Ok(Err(GateError::Unknown { .. })) if let Some(error) = unasked => no(own, error),
             Ok(pursued) => landed(own, pursued, again),
-            Err(late) => find_out(&parts, own, &aim, late, patience).await,
+            // Rare: most tasks need no room for it.
+            Err(late) => find_out(&parts, own, &aim, late, patience).boxed().await,
         };
         if leased.has_lapsed() {
             return bare(landed.task, Verdict::Fenced);
@@ -180,7 +180,7 @@ async fn roll_back(
     parent: &RunId,
 ) -> Result<UndoResult, WorkflowError> {
     for _ in 0..MAX_CONFLICTS {
-        let run = match load::load(&*parts.store, &parts.library, child, Version::EMPTY).await {
+        let run = match load::latest(parts, child).await {
             Ok(Some(run)) => run,
             // Its history is gone, and with it what there was to undo.
             Ok(None) | Err(WorkflowError::Archived { .. }) => return Ok(UndoResult::Impossible),

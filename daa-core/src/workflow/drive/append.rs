@@ -39,7 +39,7 @@ impl Drive {
             let Some(starts) = self.follow(out, &mut transaction, &mut own).await? else {
                 return self.again().await;
             };
-            let now = parts.clock.now();
+            let now = transaction.now();
             let Some(places) = self.limits.stage(taken, changes(out), now)? else {
                 return self.again().await;
             };

@@ -29,7 +29,7 @@ pub(in crate::workflow) const STREAM_PREFIX: &str = "workflow/";
 /// # Errors
 /// [`IdError::TooLong`] when the id leaves no room for the names that are made of it.
 pub(in crate::workflow) fn stream_of(run: &RunId) -> Result<StreamId, IdError> {
-    StreamId::new([STREAM_PREFIX, run.as_str()].concat())
+    StreamId::joined(&[STREAM_PREFIX, run.as_str()])
 }
 
 /// One doing of a step: the step, and which of its doings; the first is number 0. A step that is done once has only

@@ -11,13 +11,13 @@ impl Run {
     pub(in crate::workflow) fn action_id(&self, task: &Task) -> Result<ActionId, ActionError> {
         match self.definition.given_id(task.step.as_str()) {
             Some(given) => Ok(given.id.clone()),
-            None => id_of([self.id().as_str(), "/", &task.text()].concat()),
+            None => id_of(&[self.id().as_str(), "/", &task.text()]),
         }
     }
 
     /// The id of the action that undoes a task.
     pub(in crate::workflow) fn undo_id(&self, task: &Task) -> Result<ActionId, ActionError> {
-        id_of([self.action_id(task)?.as_str(), "/undo"].concat())
+        id_of(&[self.action_id(task)?.as_str(), "/undo"])
     }
 
     /// What the rules are told beside an action of the run.
@@ -47,6 +47,7 @@ impl Run {
     }
 }
 
-fn id_of(text: String) -> Result<ActionId, ActionError> {
-    ActionId::new(&text).map_err(|_| ActionError::IdTooLong { len: text.len() })
+fn id_of(parts: &[&str]) -> Result<ActionId, ActionError> {
+    ActionId::joined(parts)
+        .map_err(|_| ActionError::IdTooLong { len: parts.iter().map(|part| part.len()).sum() })
 }

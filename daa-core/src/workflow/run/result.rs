@@ -197,9 +197,13 @@ impl Run {
     }
 
     /// How long a task that begins now may take, by its own limit and that of its step.
-    pub(in crate::workflow) fn time_limit(&self, task: &Task, now: Timestamp) -> Option<Duration> {
+    pub(in crate::workflow) fn time_limit(
+        &self,
+        task: &Task,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Option<Duration> {
         let (step, state) = self.step(self.spot(task)?.step)?;
-        let left = state.deadline.map(|deadline| deadline.since(now));
+        let left = state.deadline.map(|deadline| deadline.since(now()));
         [step.try_timeout, left].into_iter().flatten().min()
     }
 

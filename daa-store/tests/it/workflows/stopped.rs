@@ -1,6 +1,6 @@
 //! Two processes on one store, one of them stopped for longer than its lease.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use daa_core::seed::Seed;
 use rand::RngExt as _;
@@ -15,13 +15,14 @@ const STOPPED: Duration = Duration::from_millis(1_800);
 async fn a_process_that_was_stopped_beyond_its_lease_does_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let mut rng = Seed::from_u64(6).child("stop").rng();
-    let mut east = Process::spawn(dir.path(), "east", true);
+    let until = SystemTime::now() + budget();
+    let mut east = Process::spawn(dir.path(), "east", true, until);
     while east.says(Duration::from_secs(60)).expect("a line") != "ready" {}
     // The first one is in the middle of its work when it is stopped, and stays so until the second one has had time
     // to take over: however quick or slow the machine is.
     tokio::time::sleep(Duration::from_millis(300)).await;
     east.signal("STOP");
-    let mut west = Process::spawn(dir.path(), "west", true);
+    let mut west = Process::spawn(dir.path(), "west", true, until);
     // Where the first one was stopped in the middle of a transaction, it holds the lock of the file, and the second
     // one can write nothing: it is let go on for a moment, and stopped elsewhere.
     let started = Instant::now();
@@ -31,10 +32,10 @@ async fn a_process_that_was_stopped_beyond_its_lease_does_nothing_twice() {
         tokio::time::sleep(Duration::from_millis(rng.random_range(20..100))).await;
         east.signal("STOP");
     }
-    let (end, mut said) = (Instant::now() + budget(), [Vec::new(), Vec::new()]);
+    let mut said = [Vec::new(), Vec::new()];
     let mut done = [false, false];
     let mut turn = 0;
-    while Instant::now() < end && !done[0] && !done[1] {
+    while SystemTime::now() < until && !done[0] && !done[1] {
         let processes = [&mut east, &mut west];
         processes[turn].signal("STOP");
         let other = 1 - turn;
