@@ -150,6 +150,7 @@ async fn who_reads_a_view_does_not_wait_for_its_refresh_nor_a_refresh_for_him() 
     // The reader's lock is held on: only a refresh that is not concurrent would wait for it.
     model.refresh(Timestamp::EPOCH).await.unwrap();
     assert_eq!(reading.query_one(&select, &[]).await.unwrap().get::<_, i64>(0), 5);
+    reading.rollback().await.unwrap();
 }
 
 #[tokio::test]
