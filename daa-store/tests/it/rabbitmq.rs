@@ -1,7 +1,6 @@
 //! The event bus on RabbitMQ: the suite that every bus runs, against the broker of `DAA_TEST_RABBITMQ`.
 
 mod faults;
-mod relay;
 mod server;
 
 use std::sync::Arc;
