@@ -3,6 +3,7 @@
 //! State that must outlive the process is events in streams of an [`EventStore`]. One [`Batch`] may write to
 //! several streams and is all-or-nothing: that is the only transaction there is.
 
+mod archived;
 mod batch;
 mod error;
 mod lag;
@@ -14,6 +15,7 @@ mod subscription;
 #[cfg(feature = "runtime")]
 mod tail;
 
+pub use archived::{ArchiveError, Archived};
 pub use batch::{Batch, BatchLimits, ExpectedVersion, NewEvent, StreamWrite};
 pub use error::{AppendError, DecodeError, ReadError};
 pub use lag::Lag;

@@ -36,12 +36,15 @@ mod names;
 mod options;
 mod projection;
 mod read;
+mod replica;
 mod schema;
 mod store;
+mod times;
 mod writer;
 
 pub use options::{PostgresOptions, PostgresOptionsError};
 pub use projection::{MaterializedView, PostgresProjection, PostgresReadModel};
+pub use replica::StaleReads;
 pub use store::PostgresEventStore;
 /// The client, whose types projections to PostgreSQL are written in.
 pub use tokio_postgres;

@@ -1,11 +1,13 @@
-//! Steps on SQLite with `synchronous=FULL`, beside durare with the same. The sides take turns, so that both meet the same
+//! Steps on SQLite with `synchronous=FULL`, and on PostgreSQL as it comes, beside durare with the same. The sides take turns, so that both meet the same
 //! disk; each figure is the median of the turns, and the ratio that of the medians.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use daa_core::event::EventStore;
+use daa_store::postgres::{PostgresEventStore, PostgresOptions};
 use tokio::runtime::Runtime;
+use tokio_postgres::NoTls;
 
 use super::peer::Peer;
 use super::world::{World, open, run_id};
@@ -19,8 +21,41 @@ const STEPS: usize = 10;
 
 pub(crate) fn run(runtime: &Runtime) -> Vec<Line> {
     let dir = tempfile::tempdir_in(".").expect("a directory");
-    let mut peer = Peer::open(dir.path());
-    let store = open(dir.path());
+    let file = dir.path().join("durare.db");
+    let peer = Peer::open(&[&file.to_string_lossy()], "journal_mode=wal synchronous=2");
+    let mut lines = side_by_side(runtime, open(dir.path()), peer, "");
+    lines.extend(on_postgres(runtime));
+    lines
+}
+
+/// Nothing where no server answers: `DAA_TEST_POSTGRES`, or the one on this machine.
+fn on_postgres(runtime: &Runtime) -> Vec<Line> {
+    let given = std::env::var("DAA_TEST_POSTGRES").ok();
+    let url = given.unwrap_or_else(|| "postgres://root@127.0.0.1:5432/test".to_owned());
+    let schema = format!("daa_bench_{}", std::process::id());
+    let (ours, theirs) = (format!("{schema}_ours"), format!("{schema}_durare"));
+    let options = PostgresOptions::new(&url).and_then(|options| options.with_schema(&ours)).expect("options");
+    let Ok(store) = runtime.block_on(PostgresEventStore::open(options)) else {
+        eprintln!("workflow on PostgreSQL: skipped, no server at DAA_TEST_POSTGRES or on this machine");
+        return Vec::new();
+    };
+    let peer = Peer::open(&[&url, &theirs], "synchronous_commit=on");
+    let lines = side_by_side(runtime, Arc::new(store), peer, "postgres, ");
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        let remove = format!("DROP SCHEMA {ours} CASCADE; DROP SCHEMA IF EXISTS {theirs} CASCADE");
+        client.batch_execute(&remove).await.expect("the schemas removed");
+    });
+    lines
+}
+
+fn side_by_side<S: EventStore + 'static>(
+    runtime: &Runtime,
+    store: Arc<S>,
+    mut peer: Option<Peer>,
+    on: &str,
+) -> Vec<Line> {
     let world = Arc::new(World::new(store.clone()));
     let serving = runtime.block_on(async {
         world.register_steps(LONG).await;
@@ -41,8 +76,8 @@ pub(crate) fn run(runtime: &Runtime) -> Vec<Line> {
     let micros = |seconds: f64| seconds / LONG as f64 * 1e6;
     let rate = |seconds: f64| (RUNS * STEPS) as f64 / seconds;
     vec![
-        alone.line("durable step of one run", "us", Better::Lower, micros),
-        many.line(&format!("durable, {RUNS} runs of {STEPS} steps"), "steps/s", Better::Higher, rate),
+        alone.line(&format!("{on}durable step of one run"), "us", Better::Lower, micros),
+        many.line(&format!("{on}durable, {RUNS} runs of {STEPS} steps"), "steps/s", Better::Higher, rate),
     ]
 }
 

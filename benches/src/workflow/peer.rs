@@ -1,7 +1,6 @@
 //! durare, in a process of its own: its SQLite bindings and ours cannot be linked into one program.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The process of the other side.
@@ -12,13 +11,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Builds it if need be, and has it open a database beside ours. The settings it says it uses are checked.
-    pub(crate) fn open(dir: &Path) -> Option<Self> {
+    /// Builds it if need be, and has it open a database beside ours, by the name of a file, or by a URL and the name of
+    /// a schema. The settings it says it uses are checked.
+    pub(crate) fn open(place: &[&str], expected: &str) -> Option<Self> {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/durare/Cargo.toml");
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let mut command = Command::new(cargo);
         command.args(["run", "--release", "--quiet", "--manifest-path", manifest, "--"]);
-        command.arg(dir.join("durare.db")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(place).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().ok()?;
         let (orders, answers) = (child.stdin.take()?, child.stdout.take()?);
         let mut peer = Self { child, orders: Some(orders), answers: BufReader::new(answers) };
@@ -27,7 +27,7 @@ impl Peer {
             eprintln!("durare cannot be built or started: no figures of it");
             return None;
         }
-        assert_eq!(settings, "journal_mode=wal synchronous=2", "both sides must write in the same way");
+        assert_eq!(settings, expected, "both sides must write in the same way");
         Some(peer)
     }
 

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 /// Two threads that perform, as on the other side.
 pub(crate) fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime")
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 #[derive(Debug)]

@@ -30,6 +30,12 @@ impl Subscription {
         Self { reader, head, last: after, page: VecDeque::new() }
     }
 
+    /// For those who wrap a store: the same subscription, with its events read by what `wrap` makes of its reader.
+    #[must_use]
+    pub fn read_by(self, wrap: impl FnOnce(Arc<dyn ReadAll>) -> Arc<dyn ReadAll>) -> Self {
+        Self { reader: wrap(self.reader), page: VecDeque::new(), ..self }
+    }
+
     /// The next event; waits until there is one. `None` when the store is closed or gone, and all was read.
     ///
     /// # Errors

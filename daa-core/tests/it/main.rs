@@ -1,6 +1,7 @@
 //! Behaviour of daa-core through its public interface.
 
 mod agent;
+mod archived_events;
 mod artifact_races;
 mod bus;
 mod cache;

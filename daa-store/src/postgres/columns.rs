@@ -20,9 +20,9 @@ macro_rules! commit {
             ),", $($named,)? "
             added AS (
                 INSERT INTO events (owner, position, stream, version, at, checksum, kind, payload)
-                SELECT e.owner, $1 + e.number - 1, e.stream, e.version, e.at, e.checksum, e.kind, e.payload
-                FROM won, unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[],
-                    $10::bytea[]) WITH ORDINALITY AS e (owner, stream, version, at, checksum, kind, payload, number)
+                SELECT ($4::bigint[])[e.number], $1 + e.number - 1, ($5::bigint[])[e.number],
+                    ($6::bigint[])[e.number], ($7::bigint[])[e.number], ($8::bigint[])[e.number], e.kind, e.payload
+                FROM won, unnest($9::text[], $10::bytea[]) WITH ORDINALITY AS e (kind, payload, number)
             )
             SELECT first FROM won"
         )

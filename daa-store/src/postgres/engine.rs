@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use daa_core::event::{AppendError, ReadError};
 use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
 use super::schema::{SUPPORTED, Unusable};
 use crate::open::OpenError;
@@ -67,6 +68,11 @@ impl Failure {
         }
     }
 
+    /// Whether it waited in vain for others to let go of something.
+    pub(super) fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    }
+
     /// The answer to an append of which nothing is in the log.
     pub(super) fn append_error(&self) -> AppendError {
         let source = self.to_string();
@@ -101,8 +107,8 @@ fn meaning(error: &Error) -> Meaning {
         "25006" | "42501" => Meaning::ReadOnly,
         // Shut down, crashed, starting up, killed, or too many connections.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" => Meaning::Away,
-        // Too slow, which the server ended itself.
-        "57014" => Meaning::Away,
+        // Too slow, which the server ended itself; or kept waiting by others.
+        "57014" | "55P03" => Meaning::Away,
         code if code.starts_with("08") => Meaning::Away,
         // Damaged pages; tables that are not as this code made them.
         code if code.starts_with("XX") || code.starts_with("42") || code.starts_with("23") => {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daa_core::event::Position;
@@ -10,9 +11,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_postgres::AsyncMessage;
 
+use super::connection;
 use super::engine::Failure;
 use super::options::PostgresOptions;
-use super::{connection, schema};
+use super::replica::Replicas;
 use crate::head::Head;
 
 /// The wait before a server that is away is asked again.
@@ -30,6 +32,7 @@ pub(super) fn channel(schema: &str) -> String {
 pub(super) async fn follow(
     options: PostgresOptions,
     pool: Pool,
+    replicas: Arc<Replicas>,
     head: Head,
     mut closed: watch::Receiver<bool>,
 ) {
@@ -37,7 +40,7 @@ pub(super) async fn follow(
         let Err(failure) = tokio::select! {
             biased;
             _ = closed.changed() => return,
-            followed = listen(&options, &pool, &head) => followed,
+            followed = listen(&options, &pool, &replicas, &head) => followed,
         };
         tracing::debug!(%failure, "cannot listen for appends of others");
         tokio::select! {
@@ -72,12 +75,19 @@ pub(super) async fn tell(pool: Pool, channel: String, mut appended: watch::Recei
 
 async fn notify(pool: &Pool, channel: &str, position: Position) -> Result<(), Failure> {
     let client = pool.get().await?;
-    let notify = client.prepare_cached("SELECT pg_notify($1, $2)").await?;
-    client.execute(&notify, &[&channel, &position.to_string()]).await?;
+    // What it tells is durable already. It need not be, and so no append waits for the disk because of it.
+    // The two statements are one transaction; the name has passed the alphabet of schemas.
+    let notify = format!("SET LOCAL synchronous_commit = off; NOTIFY {channel}, '{position}'");
+    client.batch_execute(&notify).await?;
     Ok(())
 }
 
-async fn listen(options: &PostgresOptions, pool: &Pool, head: &Head) -> Result<Infallible, Failure> {
+async fn listen(
+    options: &PostgresOptions,
+    pool: &Pool,
+    replicas: &Replicas,
+    head: &Head,
+) -> Result<Infallible, Failure> {
     let (client, mut wire) = connection::connect(options).await?;
     // Both ends are here: what is asked and what comes are on one connection.
     let driven = async {
@@ -99,8 +109,10 @@ async fn listen(options: &PostgresOptions, pool: &Pool, head: &Head) -> Result<I
         client.batch_execute(&format!("LISTEN {}", channel(&options.schema))).await?;
         loop {
             // After the listening began, and now and then, should a notification be lost.
-            head.advance(schema::head(&client).await?);
-            connection::prune(pool, options);
+            head.advance(replicas.look(&client).await?);
+            for pool in replicas.pools().chain([pool]) {
+                connection::prune(pool, options);
+            }
             sleep(options.poll).await;
         }
     };

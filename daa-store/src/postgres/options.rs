@@ -23,6 +23,7 @@ const MAX_PARTITIONS: u16 = 256;
 #[non_exhaustive]
 pub struct PostgresOptions {
     pub(super) connect: Config,
+    pub(super) replicas: Vec<Config>,
     pub(super) roots: Vec<CertificateDer<'static>>,
     pub(super) schema: String,
     pub(super) partitions: NonZeroU16,
@@ -51,15 +52,9 @@ impl PostgresOptions {
     /// # Errors
     /// [`PostgresOptionsError::Url`].
     pub fn new(url: &str) -> Result<Self, PostgresOptionsError> {
-        // What the parser says of a URL does not repeat it: there may be a password in it.
-        let connect = Config::from_str(url).map_err(|error| PostgresOptionsError::Url {
-            reason: std::error::Error::source(&error).unwrap_or(&error).to_string(),
-        })?;
-        if connect.get_hosts().is_empty() {
-            return Err(PostgresOptionsError::Url { reason: "it names no host".to_owned() });
-        }
         Ok(Self {
-            connect,
+            connect: parse(url)?,
+            replicas: Vec::new(),
             roots: Vec::new(),
             schema: "daa".to_owned(),
             partitions: NonZeroU16::MIN.saturating_add(7),
@@ -86,6 +81,17 @@ impl PostgresOptions {
             return Err(PostgresOptionsError::Schema { schema: schema.to_owned() });
         }
         schema.clone_into(&mut self.schema);
+        Ok(self)
+    }
+
+    /// Adds a replica of the server, by its URL. It is read where the caller allows answers that are somewhat behind
+    /// ([`PostgresEventStore::stale`](super::PostgresEventStore::stale)), and nowhere else. Each has as many
+    /// connections as the primary has for reading.
+    ///
+    /// # Errors
+    /// [`PostgresOptionsError::Url`].
+    pub fn with_replica(mut self, url: &str) -> Result<Self, PostgresOptionsError> {
+        self.replicas.push(parse(url)?);
         Ok(self)
     }
 
@@ -181,6 +187,7 @@ impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresOptions")
             .field("place", &self.place())
+            .field("replicas", &self.replicas.len())
             .field("tls", &uses_tls(self))
             .field("partitions", &self.partitions)
             .field("connections", &self.connections)
@@ -192,6 +199,17 @@ impl fmt::Debug for PostgresOptions {
             .field("poll", &self.poll)
             .finish()
     }
+}
+
+fn parse(url: &str) -> Result<Config, PostgresOptionsError> {
+    // What the parser says of a URL does not repeat it: there may be a password in it.
+    let config = Config::from_str(url).map_err(|error| PostgresOptionsError::Url {
+        reason: std::error::Error::source(&error).unwrap_or(&error).to_string(),
+    })?;
+    if config.get_hosts().is_empty() {
+        return Err(PostgresOptionsError::Url { reason: "it names no host".to_owned() });
+    }
+    Ok(config)
 }
 
 /// Why options were refused.

@@ -51,6 +51,11 @@ impl Reader {
         Self { pool, names: Arc::default(), patience }
     }
 
+    /// The same on the connections of another pool.
+    pub(super) fn beside(&self, pool: Pool) -> Self {
+        Self { pool, ..self.clone() }
+    }
+
     pub(super) const fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -83,12 +88,32 @@ impl Reader {
         page: PageSize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let Some(start) = start(after.get(), page) else { return Ok(Vec::new()) };
-        let events = self.page(Query::Stream(stream), start, page).await?;
-        in_order(&events, after.get(), "version", |event| event.version.get())?;
-        match events.iter().find(|event| event.stream != *stream) {
-            Some(event) => Err(damaged(event.position.get(), "has the number of another stream")),
-            None => Ok(events),
-        }
+        of_stream(self.page(Query::Stream(stream), start, page).await?, stream, after)
+    }
+
+    /// The same on this connection, and without another try.
+    pub(super) async fn stream_on(
+        &self,
+        client: &Client,
+        stream: &StreamId,
+        after: Version,
+        page: PageSize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let Some(start) = start(after.get(), page) else { return Ok(Vec::new()) };
+        let events = self.page_on(client, Query::Stream(stream), start, page).await;
+        of_stream(events.map_err(Failure::read_error)??, stream, after)
+    }
+
+    /// The events of all streams on this connection, without another try.
+    pub(super) async fn all_on(
+        &self,
+        client: &Client,
+        after: Position,
+        page: PageSize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let Some(start) = start(after.get(), page) else { return Ok(Vec::new()) };
+        let events = self.page_on(client, Query::All, start, page).await;
+        of_all(events.map_err(Failure::read_error)??, after)
     }
 
     async fn page(
@@ -114,10 +139,19 @@ impl Reader {
         start: i64,
         page: PageSize,
     ) -> Result<Result<Vec<RecordedEvent>, ReadError>, Failure> {
-        let client = self.pool.get().await?;
-        let rows = query.rows(&client, start, page).await?;
+        self.page_on(&self.pool.get().await?, query, start, page).await
+    }
+
+    async fn page_on(
+        &self,
+        client: &Client,
+        query: Query<'_>,
+        start: i64,
+        page: PageSize,
+    ) -> Result<Result<Vec<RecordedEvent>, ReadError>, Failure> {
+        let rows = query.rows(client, start, page).await?;
         let streams = rows.iter().map(|row| row.try_get(1)).collect::<Result<Vec<i64>, _>>()?;
-        match self.names.of(&client, streams.into_iter()).await? {
+        match self.names.of(client, streams.into_iter()).await? {
             Ok(names) => rows.iter().map(|row| event(row, &names)).collect(),
             Err(corrupt) => Ok(Err(corrupt)),
         }
@@ -168,10 +202,25 @@ impl Query<'_> {
 impl ReadAll for Reader {
     async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
         let Some(start) = start(after.get(), page) else { return Ok(Vec::new()) };
-        let events = self.page(Query::All, start, page).await?;
-        in_order(&events, after.get(), "position", |event| event.position.get())?;
-        Ok(events)
+        of_all(self.page(Query::All, start, page).await?, after)
     }
+}
+
+fn of_stream(
+    events: Vec<RecordedEvent>,
+    stream: &StreamId,
+    after: Version,
+) -> Result<Vec<RecordedEvent>, ReadError> {
+    in_order(&events, after.get(), "version", |event| event.version.get())?;
+    match events.iter().find(|event| event.stream != *stream) {
+        Some(event) => Err(damaged(event.position.get(), "has the number of another stream")),
+        None => Ok(events),
+    }
+}
+
+fn of_all(events: Vec<RecordedEvent>, after: Position) -> Result<Vec<RecordedEvent>, ReadError> {
+    in_order(&events, after.get(), "position", |event| event.position.get())?;
+    Ok(events)
 }
 
 /// Where a page begins; `None` where there can be none.

@@ -1,6 +1,9 @@
 //! The tables, and how those of an older version become those of this version.
 
+use std::time::Duration;
+
 use daa_core::event::Position;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, GenericClient};
 
 use super::connection;
@@ -8,7 +11,13 @@ use super::engine::Failure;
 use super::options::PostgresOptions;
 
 /// The newest format that this code knows, and the one that it makes.
-pub(super) const SUPPORTED: i32 = 1;
+pub(super) const SUPPORTED: i32 = 2;
+
+/// A step that has to wait longer than this for others to let go of a table gives way, so that those who wait behind
+/// it need not wait longer either.
+const LOCK: Duration = Duration::from_millis(200);
+/// How long it leaves the table to others before it tries again.
+const GIVES_WAY: Duration = Duration::from_millis(300);
 
 /// Version 1.
 ///
@@ -41,9 +50,17 @@ const V1: &str = "
     ) PARTITION BY HASH (owner);
 ";
 
+/// Version 2: a group knows when it was written. Programs of version 1 name the columns that they write, and the
+/// server fills in this one; what they wrote before has no time. The default is set by itself, so that no row is
+/// rewritten: the tables are locked for a moment, however large they are.
+const V2: &str = "
+    ALTER TABLE commits ADD COLUMN at timestamptz;
+    ALTER TABLE commits ALTER COLUMN at SET DEFAULT clock_timestamp();
+";
+
 /// Step *n* makes a schema of version *n* one of version *n + 1*, and names the oldest version of this library's
 /// format that may still work on it: a step that only adds lets older programs go on beside newer ones.
-const STEPS: [Step; SUPPORTED as usize] = [Step { sql: V1, needs: 1 }];
+const STEPS: [Step; SUPPORTED as usize] = [Step { sql: V1, needs: 1 }, Step { sql: V2, needs: 1 }];
 
 struct Step {
     sql: &'static str,
@@ -69,8 +86,22 @@ impl From<tokio_postgres::Error> for Unusable {
 }
 
 /// Brings the schema to this version, or creates it. Any number of programs may do so at once: one does it, the
-/// others wait. One that is newer stays as it is, if it lets this version work on it.
+/// others wait. One that is newer stays as it is, if it lets this version work on it. Where others hold on to a table
+/// that has to change, such as a transaction that goes on for long, it is tried again as long as the patience lasts.
 pub(super) async fn migrate(client: &mut Client, options: &PostgresOptions) -> Result<(), Unusable> {
+    let until = Instant::now() + options.patience;
+    loop {
+        match try_migrate(client, options).await {
+            Err(Unusable::Engine(failure)) if failure.is_lock_timeout() && Instant::now() < until => {
+                tracing::debug!("others hold on to a table that has to change; it is tried again");
+                sleep(GIVES_WAY).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn try_migrate(client: &mut Client, options: &PostgresOptions) -> Result<(), Unusable> {
     let transaction = client.transaction().await?;
     let lock = connection::lock_key("migrate", &options.schema);
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&lock]).await?;
@@ -100,6 +131,7 @@ pub(super) async fn migrate(client: &mut Client, options: &PostgresOptions) -> R
     if needs > SUPPORTED {
         return Err(Unusable::TooNew { needs });
     }
+    transaction.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK.as_millis())).await?;
     for (step, to) in STEPS.iter().zip(1_i32..).filter(|&(_, to)| to > version) {
         transaction.batch_execute(step.sql).await?;
         if to == 1 {

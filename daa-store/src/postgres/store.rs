@@ -1,13 +1,16 @@
 //! The store itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use daa_core::clock::Timestamp;
 use daa_core::event::{
     AppendError, Appended, Batch, EventStore, PageSize, Position, ReadAll, ReadError, RecordedEvent,
     Subscription, Version,
 };
 use daa_core::id::StreamId;
+use deadpool_postgres::Pool;
 use tokio::sync::watch;
 
 use super::connection::Session;
@@ -15,6 +18,7 @@ use super::follow::{channel, follow, tell};
 use super::job::Job;
 use super::options::PostgresOptions;
 use super::read::Reader;
+use super::replica::{Replicas, StaleReads};
 use super::schema::Unusable;
 use super::writer::Writer;
 use super::{connection, engine, erase, schema};
@@ -56,6 +60,7 @@ use crate::queue::{Inlet, queue};
 pub struct PostgresEventStore {
     place: String,
     reader: Arc<Reader>,
+    replicas: Arc<Replicas>,
     appends: Inlet<Job>,
     head: watch::Receiver<Position>,
     closed: watch::Sender<bool>,
@@ -81,7 +86,9 @@ impl PostgresEventStore {
         let (closed, (alive, watched)) = (watch::Sender::new(false), watch::channel(()));
         let writer = Writer::new(options.clone(), session, head.clone());
         let telling = tell(pool.clone(), channel(&options.schema), writer.appended());
-        let following = follow(options.clone(), pool.clone(), head.clone(), closed.subscribe());
+        let reader = Reader::new(pool.clone(), options.acquire);
+        let replicas = Arc::new(Replicas::new(reader.clone(), &options).map_err(engine_failed)?);
+        let following = follow(options.clone(), pool, replicas.clone(), head.clone(), closed.subscribe());
         let follower = head.follow();
         let writing = {
             let alive = alive.clone();
@@ -100,7 +107,8 @@ impl PostgresEventStore {
         tokio::spawn(telling);
         Ok(Self {
             place: options.place(),
-            reader: Arc::new(Reader::new(pool, options.acquire)),
+            reader: Arc::new(reader),
+            replicas,
             appends,
             head: follower,
             closed,
@@ -114,6 +122,48 @@ impl PostgresEventStore {
     /// [`ReadError`] says what is wrong.
     pub async fn check(&self) -> Result<(), ReadError> {
         self.head().await.map(|_| ())
+    }
+
+    /// Reads that may be as far behind as this, so that replicas can take them off the primary:
+    /// [`PostgresOptions::with_replica`] names them. A bound that is shorter than the
+    /// [poll interval](PostgresOptions::with_poll_interval) costs a look at the primary for each read.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use daa_core::event::{PageSize, Position, ReadAll};
+    /// use daa_store::postgres::{PostgresEventStore, PostgresOptions};
+    ///
+    /// let options = PostgresOptions::new("postgres://daa@primary/agents")?
+    ///     .with_replica("postgres://daa@replica-1/agents")?
+    ///     .with_replica("postgres://daa@replica-2/agents")?;
+    /// let store = PostgresEventStore::open(options).await?;
+    /// let report = store.stale(Duration::from_secs(5));
+    /// let events = report.read_all(Position::START, PageSize::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stale(&self, max_lag: Duration) -> StaleReads {
+        StaleReads::new(self.replicas.clone(), max_lag, self.closed.subscribe())
+    }
+
+    /// The last position that was written by `time`, by the clock of the server: up to where the log is older than
+    /// that. [`Position::START`] where nothing is, or where it is not known, since a program of an older version wrote
+    /// it before the schema kept times.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the server cannot be read.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    pub async fn position_at(&self, time: Timestamp) -> Result<Position, ReadError> {
+        if !self.is_open() {
+            return Err(ReadError::Closed);
+        }
+        self.reader.position_at(time).await
     }
 
     /// Server, database and schema, for people.
@@ -190,6 +240,7 @@ impl EventStore for PostgresEventStore {
         while alive.changed().await.is_ok() {}
         // A read that nobody polls may keep its connection for ever, so that is not waited for.
         self.reader.pool().close();
+        self.replicas.pools().for_each(Pool::close);
     }
 }
 

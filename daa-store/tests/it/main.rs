@@ -1,5 +1,7 @@
 //! Tests of daa-store on real files and, with the feature `live`, against real servers.
 
+mod archived;
+mod backup;
 #[cfg(feature = "live")]
 mod bus_load;
 #[cfg(feature = "live")]
@@ -14,10 +16,10 @@ mod in_doubt;
 mod nats;
 #[cfg(feature = "live-artefacts")]
 mod objects;
-#[cfg(feature = "live")]
+#[cfg(feature = "live-postgres")]
 mod postgres;
 mod projection;
-#[cfg(any(feature = "live", feature = "live-artefacts"))]
+#[cfg(any(feature = "live-postgres", feature = "live-artefacts"))]
 mod proxy;
 #[cfg(feature = "live")]
 mod rabbitmq;

@@ -32,6 +32,31 @@ mod narrow {
     daa_core::event_store_conformance!(fresh());
 }
 
+/// With old events in artefacts.
+mod archived {
+    use daa_core::artifact::MemoryArtifacts;
+    use daa_core::clock::SystemClock;
+    use daa_core::event::Archived;
+
+    use super::*;
+
+    fn fresh() -> (TempDir, Arc<dyn EventStore>) {
+        let (dir, store) = super::fresh();
+        let artifacts = Arc::new(MemoryArtifacts::new());
+        (dir, Arc::new(Archived::new(store, artifacts, Arc::new(SystemClock::new()))))
+    }
+
+    daa_core::event_store_conformance!(fresh());
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_archived_is_read_back_by_the_next_program() {
+        let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = dir.path().join("events.db");
+        let open = async || Arc::new(SqliteEventStore::open(&path, SqliteOptions::default()).unwrap());
+        crate::archived::survives_a_restart(folder.path(), open).await;
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -1,13 +1,15 @@
 //! The side of durare: does what it is told on the standard input, and answers how many seconds it took.
 //!
-//! `durare-peer FILE` opens the database and says how. Then `steps N` performs one workflow of N steps, and `runs R N`
+//! `durare-peer FILE`, or `durare-peer URL SCHEMA` for PostgreSQL, opens the database and says how. Then `steps N` performs one workflow of N steps, and `runs R N`
 //! performs R of them at a time.
 
 use std::io::BufRead as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use durare::{DurableContext, DurableEngine, Error, SqliteProvider, WorkflowHandle, WorkflowOptions};
+use durare::{
+    DurableContext, DurableEngine, Error, PostgresProvider, SqliteProvider, WorkflowHandle, WorkflowOptions,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 fn main() {
@@ -16,8 +18,17 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let file = std::env::args().nth(1).expect("the file of the database");
-    let (engine, settings) = runtime.block_on(open(&file));
+    let place = std::env::args().nth(1).expect("the file or the URL of the database");
+    let (mut engine, settings) = match std::env::args().nth(2) {
+        Some(schema) => runtime.block_on(connect(&place, &schema)),
+        None => runtime.block_on(open(&place)),
+    };
+    engine.register("steps", |ctx: DurableContext, steps: u32| async move {
+        for _ in 0..steps {
+            ctx.step("step", || async { Ok::<_, Error>("done".to_owned()) }).await?;
+        }
+        Ok::<_, Error>(())
+    });
     let engine = Arc::new(engine);
     println!("{settings}");
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
@@ -46,14 +57,16 @@ async fn open(file: &str) -> (DurableEngine, String) {
         .busy_timeout(std::time::Duration::from_secs(5));
     let pool = SqlitePoolOptions::new().max_connections(5).connect_with(options).await.expect("a database");
     let provider = Arc::new(SqliteProvider::from_pool(pool.clone()));
-    let mut engine = DurableEngine::new(provider).await.expect("an engine");
-    engine.register("steps", |ctx: DurableContext, steps: u32| async move {
-        for _ in 0..steps {
-            ctx.step("step", || async { Ok::<_, Error>("done".to_owned()) }).await?;
-        }
-        Ok::<_, Error>(())
-    });
-    (engine, settings(&pool).await)
+    (DurableEngine::new(provider).await.expect("an engine"), settings(&pool).await)
+}
+
+/// As it comes, in a schema of its own.
+async fn connect(url: &str, schema: &str) -> (DurableEngine, String) {
+    let provider = PostgresProvider::connect_with_schema(url, schema).await.expect("a database");
+    let commit: String =
+        sqlx::query_scalar("SHOW synchronous_commit").fetch_one(provider.pool()).await.expect("a setting");
+    let engine = DurableEngine::new(Arc::new(provider)).await.expect("an engine");
+    (engine, format!("synchronous_commit={commit}"))
 }
 
 async fn settings(pool: &SqlitePool) -> String {

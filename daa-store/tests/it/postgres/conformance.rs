@@ -32,6 +32,30 @@ mod narrow {
     daa_core::event_store_conformance!(fresh().await);
 }
 
+/// With old events in artefacts.
+mod archived {
+    use daa_core::artifact::MemoryArtifacts;
+    use daa_core::clock::SystemClock;
+    use daa_core::event::Archived;
+
+    use super::*;
+
+    async fn fresh() -> (Schema, Arc<dyn EventStore>) {
+        let (schema, store) = super::fresh().await;
+        let artifacts = Arc::new(MemoryArtifacts::new());
+        (schema, Arc::new(Archived::new(store, artifacts, Arc::new(SystemClock::new()))))
+    }
+
+    daa_core::event_store_conformance!(fresh().await);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_archived_is_read_back_by_the_next_program() {
+        let schema = Schema::new();
+        let folder = tempfile::tempdir().unwrap();
+        crate::archived::survives_a_restart(folder.path(), async || Arc::new(schema.open().await)).await;
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

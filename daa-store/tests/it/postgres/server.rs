@@ -21,20 +21,38 @@ pub(super) struct Server {
 impl Server {
     /// Creates a cluster, and starts it.
     pub(super) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let data = dir.path().join("data");
-        std::fs::create_dir(&data).unwrap();
-        if let Some((user, group)) = owner() {
-            chown(&data, Some(user), Some(group)).unwrap();
-        }
-        let made =
-            as_owner("initdb").args(["-A", "trust", "-U", "postgres", "-D"]).arg(&data).output().unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = free_port();
-        let mut server = Self { dir, port, child: None };
+        let mut server = Self::prepare();
+        let mut initdb = as_owner("initdb");
+        succeeds(initdb.args(["-A", "trust", "-U", "postgres", "-D"]).arg(server.data()));
         server.start_again().await;
         server
+    }
+
+    /// A replica of it that follows its log.
+    pub(super) async fn replica(&self) -> Self {
+        let mut replica = Self::prepare();
+        let mut copy = as_owner("pg_basebackup");
+        succeeds(
+            copy.args(["-R", "-X", "stream", "-c", "fast", "-d", &self.url(), "-D"]).arg(replica.data()),
+        );
+        replica.start_again().await;
+        replica
+    }
+
+    /// An empty place for a server, that its user may write to.
+    pub(super) fn prepare() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mine = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            if let Some((user, group)) = owner() {
+                chown(path, Some(user), Some(group)).unwrap();
+            }
+        };
+        mine(dir.path(), 0o755);
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        mine(&data, 0o700);
+        Self { dir, port: free_port(), child: None }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -45,7 +63,11 @@ impl Server {
         url_at(self.port)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
@@ -100,9 +122,23 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
+fn succeeds(command: &mut Command) {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A shell that finds the programs of the server, under a user that it accepts.
+pub(super) fn shell() -> Command {
+    let mut shell = as_owner("sh");
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.env("PATH", format!("{}:{path}", bin().display()));
+    shell
+}
+
 /// A program of the server, under a user that it accepts: it refuses root.
 fn as_owner(program: &str) -> Command {
-    let mut command = Command::new(bin().join(program));
+    let own = bin().join(program);
+    let mut command = Command::new(if own.exists() { own } else { PathBuf::from(program) });
     command.current_dir("/");
     if let Some((user, group)) = owner() {
         command.uid(user).gid(group);

@@ -30,7 +30,7 @@ pub(crate) fn store(dir: &Path) -> SqliteEventStore {
 
 /// On PostgreSQL where a schema is named.
 fn model(dir: &Path, version: ModelVersion) -> Arc<dyn ReadModel> {
-    #[cfg(feature = "live")]
+    #[cfg(feature = "live-postgres")]
     if let Ok(schema) = env::var(SCHEMA) {
         return crate::postgres::projection::model(&schema, version);
     }
