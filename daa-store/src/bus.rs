@@ -1,18 +1,25 @@
-//! What the event buses on brokers share: their names, how a message looks on the wire, what a group agreed on.
+//! What the event buses on brokers share: their names, how a message looks on the wire, what a group agreed on, and
+//! messages on their way from a broker to a consumer and back.
 
 mod agreement;
+mod arrival;
 mod escape;
 mod fields;
 mod lane;
+mod member;
 mod name;
 mod secret;
+mod subscription;
 
 pub(crate) use agreement::Agreement;
+pub(crate) use arrival::{Arrival, Intake};
 pub(crate) use escape::escape_name;
 pub(crate) use fields::{Fields, Letter};
 pub(crate) use lane::Lane;
+pub(crate) use member::Member;
 pub use name::{BusName, BusNameError};
 pub(crate) use secret::Secret;
+pub(crate) use subscription::{End, Feed, Subscription, subscription};
 
 use std::error::Error as StdError;
 

@@ -34,7 +34,6 @@ mod progress;
 mod publish;
 mod replay;
 mod request;
-mod settle;
 mod subscriber;
 
 use std::fmt;

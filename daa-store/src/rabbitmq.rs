@@ -11,6 +11,8 @@
 //! - Each publication is mandatory, waits for the broker's confirmation, and is sent again when none comes. RabbitMQ does
 //!   not remember ids: a message may come twice then, under its id, and
 //!   [`Deduplicated`](daa_core::bus::Deduplicated) drops the second one.
+//! - Answers do not wait for the network: a task of each channel sends them in order, and acknowledges many messages at
+//!   once where nothing before them is open. RabbitMQ does not confirm answers; what does not reach it comes again.
 //! - A refused message of a group, when it has no key, waits in a queue whose messages live as long as the backoff and
 //!   lead back from there. Those with a key, and those of subscriptions without a group, wait in the hands of their
 //!   process, and count against what it prefetches. RabbitMQ counts the returns, so that a message that kills its
@@ -22,18 +24,21 @@
 //! - When a queue is full, publishers get [`BusError::Full`]. Other queues may have the
 //!   message then; sent again under its id, it is the same one.
 
+mod answers;
 mod connection;
 mod dead_letters;
 mod link;
 mod names;
 mod options;
 mod publish;
+mod pump;
 mod queues;
+mod reading;
 mod replay;
 mod request;
-mod settle;
 mod stream;
 mod subscriber;
+mod waiting;
 mod wire;
 
 use std::fmt;

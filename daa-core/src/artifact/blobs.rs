@@ -97,6 +97,12 @@ pub trait Blob: Send + Sync + fmt::Debug {
     /// What is known of it.
     fn stat(&self) -> BlobStat;
 
+    /// Whether it is a file of this machine: one read of everything then takes no longer than several at once, and its
+    /// parts need not be put together.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// The bytes of a range that lies within it: all of them, or an error.
     ///
     /// # Errors

@@ -241,7 +241,7 @@ impl StoredArtifacts {
     /// All bytes of a blob, and their digest.
     async fn whole(&self, blob: &dyn Blob, size: u64) -> Result<(Bytes, Digest), ArtifactError> {
         let (windows, ahead) = self.windows(0..size);
-        if windows.len() < 2 {
+        if windows.len() < 2 || blob.is_local() {
             let bytes = blob.read(0..size).await?;
             let digest = Digest::of(&bytes);
             return Ok((bytes, digest));

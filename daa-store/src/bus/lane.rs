@@ -1,5 +1,7 @@
 //! Lanes: the messages without a key, and those of some keys.
 
+use std::borrow::Cow;
+
 use daa_core::digest::Digest;
 use daa_core::id::OrderingKey;
 
@@ -21,10 +23,10 @@ impl Lane {
         Self::Partition(u16::try_from(number).unwrap_or(0))
     }
 
-    pub(crate) fn part(self) -> String {
+    pub(crate) fn part(self) -> Cow<'static, str> {
         match self {
-            Self::Unkeyed => "u".to_owned(),
-            Self::Partition(number) => format!("k{number}"),
+            Self::Unkeyed => Cow::Borrowed("u"),
+            Self::Partition(number) => Cow::Owned(format!("k{number}")),
         }
     }
 

@@ -188,6 +188,10 @@ impl Blob for FolderBlob {
         self.stat
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     async fn read(&self, range: Range<u64>) -> Result<Bytes, ArtifactError> {
         let file = self.file.clone();
         blocking(move || read_at(&file, range)).await

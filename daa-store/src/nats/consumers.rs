@@ -9,8 +9,8 @@ use daa_core::bus::{BusError, GroupName};
 use futures_util::future::{join_all, try_join_all};
 
 use super::connection::{Connection, is_missing};
-use super::names::{LaneKind, Member};
-use crate::bus::{Agreement, broker};
+use super::names::{LaneKind, Names};
+use crate::bus::{Agreement, Member, broker};
 
 /// What a consumer that died held comes again after this.
 pub(super) const DEAD_AFTER: Duration = Duration::from_secs(4);
@@ -42,7 +42,7 @@ impl Connection {
         lane: LaneKind,
         agreement: &Agreement,
     ) -> Result<(), BusError> {
-        let name = member.consumer(lane);
+        let name = Names::consumer(member, lane);
         let terms = agreement.terms();
         let found = match stream.consumer_info(&name).await {
             Ok(info) => info.config.description,
@@ -102,7 +102,7 @@ impl Connection {
     pub(super) async fn remove_consumers(&self, member: &Member) -> Result<usize, BusError> {
         let stream = self.stream().await?;
         let lanes = self.names.lanes().map(|lane| {
-            let (stream, name) = (&stream, member.consumer(lane));
+            let (stream, name) = (&stream, Names::consumer(member, lane));
             async move { stream.delete_consumer(&name).await }
         });
         let mut removed = 0;

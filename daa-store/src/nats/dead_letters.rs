@@ -6,7 +6,7 @@ use async_nats::jetstream::{ErrorCode, stream};
 use daa_core::bus::{BusError, DeadLetter, DeadLetterId, MAX_PAGE};
 
 use super::connection::Connection;
-use super::names::LaneKind;
+use super::names::{LaneKind, Names};
 use super::publish::{fields, headers};
 use crate::bus::{Fields, Letter, broker};
 
@@ -33,14 +33,14 @@ impl Connection {
         let kept = next_message(&stream, &self.names.all_dead(), before).await?;
         let kept = kept.filter(|kept| kept.sequence == id.value()).ok_or(BusError::NoDeadLetter { id })?;
         let member = self.names.member_of_dead(&kept.subject).ok_or(BusError::NoDeadLetter { id })?;
-        if self.has_consumer(&member.consumer(LaneKind::Redriven)).await == Some(false) {
+        if self.has_consumer(&Names::consumer(&member, LaneKind::Redriven)).await == Some(false) {
             return Err(BusError::SubscriptionEnded { id });
         }
         let message = letter(kept)?.message;
-        let again = headers(&Fields::of(&message, true));
+        let again = || headers(&Fields::of(&message, true));
         let name = format!("~redriven {} {id}", self.names.dead_stream());
-        let (topic, payload) = (message.topic(), message.payload().clone());
-        self.confirmed(topic, self.names.redriven(&member), &name, again, payload).await?;
+        let redriven = self.names.redriven(&member);
+        self.confirmed(message.topic(), redriven, &name, again, message.payload()).await?;
         match stream.delete_message(id.value()).await {
             Ok(_) => Ok(()),
             // Somebody else drove it at the same time; the id of the message kept it from coming twice.

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
-use super::settle::Arrival;
-use super::subscriber::{End, Intake};
+use super::subscriber::NatsIntake;
+use crate::bus::{End, Feed};
 
 /// How long the server waits for messages before it lets a request lapse.
 const EXPIRES: Duration = Duration::from_secs(30);
@@ -26,12 +27,10 @@ const SILENCE: Duration = Duration::from_millis(2500);
 const NOT_READY: Duration = Duration::from_millis(50);
 
 pub(super) struct Lane {
-    pub(super) intake: Arc<Intake>,
+    pub(super) feed: Feed<NatsIntake>,
     pub(super) consumer: String,
     pub(super) credits: Arc<Semaphore>,
     pub(super) window: usize,
-    pub(super) arrivals: mpsc::Sender<Arrival>,
-    pub(super) stop: watch::Receiver<()>,
 }
 
 /// What came instead of a message.
@@ -42,6 +41,60 @@ enum Sign {
     Alive,
     NotReady,
     Removed,
+}
+
+/// What a lane waited for.
+enum Came {
+    /// The connection is another one, which knows nothing of what was asked.
+    Connection,
+    Credit(OwnedSemaphorePermit),
+    Next(Result<Option<Message>, Elapsed>),
+}
+
+/// The credits of the messages that the server was asked for.
+#[derive(Default)]
+struct Asked(Option<OwnedSemaphorePermit>);
+
+impl Asked {
+    fn open(&self) -> usize {
+        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open() == 0
+    }
+
+    /// How many more are worth asking for: few large requests rather than many small ones, but never none.
+    fn wanted(&self, window: usize) -> u32 {
+        let wanted = match self.open() {
+            0 => 1,
+            open if open < window => (window / 4).max(1),
+            _ => 0,
+        };
+        u32::try_from(wanted).unwrap_or(1)
+    }
+
+    fn add(&mut self, credit: OwnedSemaphorePermit) {
+        match &mut self.0 {
+            Some(asked) => asked.merge(credit),
+            None => self.0 = Some(credit),
+        }
+    }
+
+    /// The credit of one that came.
+    fn take(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.0.as_mut()?.split(1)
+    }
+
+    /// So many do not come, or none.
+    fn lapse(&mut self, messages: Option<usize>) {
+        let lapsed = messages.unwrap_or(usize::MAX).min(self.open());
+        drop(self.0.as_mut().and_then(|asked| asked.split(lapsed)));
+    }
+
+    fn lapse_all(&mut self) {
+        self.0 = None;
+    }
 }
 
 fn sign(message: Message) -> Sign {
@@ -60,8 +113,8 @@ fn sign(message: Message) -> Sign {
 impl Lane {
     /// Runs until the subscriber leaves, the bus is closed, or the consumer is gone.
     pub(super) async fn run(mut self) {
-        let inbox = self.intake.connection.client.new_inbox();
-        let subscribed = self.intake.connection.client.subscribe(inbox.clone()).await;
+        let inbox = self.feed.intake.connection.client.new_inbox();
+        let subscribed = self.feed.intake.connection.client.subscribe(inbox.clone()).await;
         let end = match subscribed {
             Ok(mut messages) => {
                 let end = self.fetch(&inbox, &mut messages).await;
@@ -71,78 +124,87 @@ impl Lane {
             Err(_) => Some(End::Closed),
         };
         if let Some(end) = end {
-            self.intake.end(end);
+            self.feed.end(end);
         }
     }
 
     /// `None` when nobody wants the messages any more.
     async fn fetch(&mut self, inbox: &str, messages: &mut Subscriber) -> Option<End> {
-        let mut connects = self.intake.connection.connects.subscribe();
-        let mut closed = self.intake.connection.closed.subscribe();
-        let mut asked: Option<OwnedSemaphorePermit> = None;
+        let mut connects = self.feed.intake.connection.connects.subscribe();
+        let mut closed = self.feed.intake.connection.closed.subscribe();
+        let mut asked = Asked::default();
         loop {
-            let open = asked.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-            // Few large requests rather than many small ones, but never none.
-            let wanted = if open == 0 { 1 } else { (self.window / 4).max(1) };
-            let credits = self.credits.clone();
-            tokio::select! {
-                biased;
-                _ = self.stop.changed() => return None,
-                () = async { drop(closed.wait_for(|closed| *closed).await) } => return Some(End::Closed),
-                _ = connects.changed() => asked = None,
-                next = timeout(SILENCE, messages.next()), if open > 0 => match next {
-                    Ok(Some(message)) => match sign(message) {
-                        Sign::Message(message) => {
-                            let credit = asked.as_mut().and_then(|asked| asked.split(1));
-                            self.take(message, credit).await?;
-                        }
-                        Sign::Lapsed(left) => drop(asked.as_mut().and_then(|asked| asked.split(left.unwrap_or(open).min(open)))),
-                        Sign::Alive => {}
-                        Sign::NotReady => {
-                            sleep(NOT_READY).await;
-                            asked = None;
-                        }
-                        Sign::Removed => return Some(End::Removed),
-                    },
-                    Ok(None) => return Some(End::Closed),
-                    Err(_) => {
-                        if self.intake.connection.has_consumer(&self.consumer).await == Some(false) {
-                            return Some(End::Removed);
-                        }
-                        asked = None;
+            // What came already is taken before anything is waited for, which costs more than the message.
+            let came = if asked.is_empty() || !self.feed.is_wanted() || *closed.borrow() {
+                None
+            } else {
+                messages.next().now_or_never()
+            };
+            let came = match came {
+                Some(message) => Came::Next(Ok(message)),
+                None => {
+                    let wanted = asked.wanted(self.window);
+                    tokio::select! {
+                        biased;
+                        () = self.feed.stopped() => return None,
+                        () = async { drop(closed.wait_for(|closed| *closed).await) } => return Some(End::Closed),
+                        _ = connects.changed() => Came::Connection,
+                        next = timeout(SILENCE, messages.next()), if !asked.is_empty() => Came::Next(next),
+                        credit = self.credits.clone().acquire_many_owned(wanted), if wanted > 0 => Came::Credit(credit.ok()?),
                     }
+                }
+            };
+            match came {
+                Came::Connection => asked.lapse_all(),
+                Came::Credit(credit) => self.ask(inbox, credit, &mut asked).await?,
+                Came::Next(Ok(None)) => return Some(End::Closed),
+                Came::Next(Ok(Some(message))) => match sign(message) {
+                    Sign::Message(message) => {
+                        self.take(message, asked.take()).await?;
+                        let wanted = asked.wanted(self.window);
+                        if wanted > 0
+                            && let Ok(credit) = self.credits.clone().try_acquire_many_owned(wanted)
+                        {
+                            self.ask(inbox, credit, &mut asked).await?;
+                        }
+                    }
+                    Sign::Lapsed(left) => asked.lapse(left),
+                    Sign::Alive => {}
+                    Sign::NotReady => {
+                        sleep(NOT_READY).await;
+                        asked.lapse_all();
+                    }
+                    Sign::Removed => return Some(End::Removed),
                 },
-                credit = credits.acquire_many_owned(u32::try_from(wanted).unwrap_or(1)), if open < self.window => {
-                    let mut credit = credit.ok()?;
-                    let more = u32::try_from(self.credits.available_permits().min(self.window)).unwrap_or(0);
-                    if let Ok(more) = self.credits.clone().try_acquire_many_owned(more) {
-                        credit.merge(more);
+                Came::Next(Err(_)) => {
+                    if self.feed.intake.connection.has_consumer(&self.consumer).await == Some(false) {
+                        return Some(End::Removed);
                     }
-                    if !self.ask(inbox, credit.num_permits()).await {
-                        return Some(End::Closed);
-                    }
-                    match &mut asked {
-                        Some(asked) => asked.merge(credit),
-                        None => asked = Some(credit),
-                    }
+                    asked.lapse_all();
                 }
             }
         }
     }
 
-    /// `false` when the connection is closed for good.
-    async fn ask(&self, inbox: &str, messages: usize) -> bool {
-        let Connection { client, names, .. } = &*self.intake.connection;
+    /// Asks for as many messages as there are credits. `None` when the connection is closed for good.
+    async fn ask(&self, inbox: &str, mut credit: OwnedSemaphorePermit, asked: &mut Asked) -> Option<()> {
+        let more = u32::try_from(self.credits.available_permits().min(self.window)).unwrap_or(0);
+        if let Ok(more) = self.credits.clone().try_acquire_many_owned(more) {
+            credit.merge(more);
+        }
+        let Connection { client, names, .. } = &*self.feed.intake.connection;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", names.stream(), self.consumer);
-        let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
+        let (messages, expires, heartbeat) = (credit.num_permits(), EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
         let request = format!(r#"{{"batch":{messages},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#);
-        client.publish_with_reply(subject, inbox.to_owned(), request.into()).await.is_ok()
+        client.publish_with_reply(subject, inbox.to_owned(), request.into()).await.ok()?;
+        asked.add(credit);
+        Some(())
     }
 
     /// `None` when nobody wants it any more.
     async fn take(&self, message: Message, credit: Option<OwnedSemaphorePermit>) -> Option<()> {
-        match self.intake.admit(message, credit).await {
-            Some(arrival) => self.arrivals.send(arrival).await.ok(),
+        match self.feed.intake.admit(message, credit).await {
+            Some(arrival) => self.feed.send(arrival).await,
             None => Some(()),
         }
     }
@@ -152,7 +214,7 @@ impl Lane {
         let _ = messages.unsubscribe().await;
         while let Some(Some(message)) = messages.next().now_or_never() {
             if let (Sign::Message(_), Some(answers)) = (sign(message.clone()), message.reply) {
-                let _ = self.intake.connection.client.publish(answers, "-NAK".into()).await;
+                let _ = self.feed.intake.connection.client.publish(answers, "-NAK".into()).await;
             }
         }
     }

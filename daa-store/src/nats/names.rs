@@ -1,9 +1,11 @@
 //! What things of a bus are called on the server.
 
-use daa_core::bus::{GroupName, Message, TopicPattern};
+use std::borrow::Cow;
+
+use daa_core::bus::{Message, TopicPattern};
 use daa_core::id::Topic;
 
-use crate::bus::{BusName, Lane, escape_name};
+use crate::bus::{BusName, Lane, Member};
 
 /// The names of one bus.
 #[derive(Clone, Debug)]
@@ -11,10 +13,6 @@ pub(super) struct Names {
     name: BusName,
     partitions: u16,
 }
-
-/// The name of a group, or of a subscription without one, as part of the names of its consumers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Member(String);
 
 /// What one consumer of a group is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,37 +28,21 @@ impl LaneKind {
         !matches!(self, Self::Messages(Lane::Unkeyed))
     }
 
-    fn part(self) -> String {
+    fn part(self) -> Cow<'static, str> {
         match self {
             Self::Messages(lane) => lane.part(),
-            Self::Redriven => "r".to_owned(),
+            Self::Redriven => Cow::Borrowed("r"),
         }
-    }
-}
-
-impl Member {
-    pub(super) fn group(group: &GroupName) -> Self {
-        Self(format!("g-{}", escape_name(group.as_str())))
-    }
-
-    /// `unique` is one that nobody else uses.
-    pub(super) fn alone(unique: &str) -> Self {
-        Self(format!("s-{}", escape_name(unique)))
-    }
-
-    /// From the name of the subject of its dead letters.
-    pub(super) fn from_subject(part: &str) -> Self {
-        Self(part.to_owned())
-    }
-
-    pub(super) fn consumer(&self, lane: LaneKind) -> String {
-        format!("{}-{}", self.0, lane.part())
     }
 }
 
 impl Names {
     pub(super) const fn new(name: BusName, partitions: u16) -> Self {
         Self { name, partitions }
+    }
+
+    pub(super) fn consumer(member: &Member, lane: LaneKind) -> String {
+        format!("{}-{}", member.as_str(), lane.part())
     }
 
     pub(super) fn stream(&self) -> String {
@@ -84,7 +66,8 @@ impl Names {
     }
 
     pub(super) fn message(&self, message: &Message) -> String {
-        format!("{}.m.{}.{}", self.name, Lane::of(message.key(), self.partitions).part(), message.topic())
+        let lane = Lane::of(message.key(), self.partitions).part();
+        [self.name.as_str(), ".m.", &lane, ".", message.topic().as_str()].concat()
     }
 
     /// The topic in the subject of a message.
@@ -106,11 +89,11 @@ impl Names {
     }
 
     pub(super) fn redriven(&self, member: &Member) -> String {
-        format!("{}.r.{}", self.name, member.0)
+        format!("{}.r.{}", self.name, member.as_str())
     }
 
     pub(super) fn dead(&self, member: &Member) -> String {
-        format!("{}.d.{}", self.name, member.0)
+        format!("{}.d.{}", self.name, member.as_str())
     }
 
     pub(super) fn all_dead(&self) -> String {
@@ -119,7 +102,7 @@ impl Names {
 
     pub(super) fn member_of_dead(&self, subject: &str) -> Option<Member> {
         let part = subject.strip_prefix(self.name.as_str())?.strip_prefix(".d.")?;
-        Some(Member::from_subject(part))
+        Some(Member::from_part(part))
     }
 
     /// Outside of the streams, so that a hostile one reaches nothing but inboxes.
@@ -150,7 +133,7 @@ mod tests {
 
     #[test]
     fn groups_do_not_share_consumers() {
-        let name = |group: &str, lane| Member::group(&group.parse().unwrap()).consumer(lane);
+        let name = |group: &str, lane| Names::consumer(&Member::group(&group.parse().unwrap()), lane);
         assert_eq!(name("a.b", LaneKind::Messages(Lane::Unkeyed)), "g-a=2Eb-u");
         assert_ne!(name("a", LaneKind::Messages(Lane::Unkeyed)), name("a-u", LaneKind::Redriven));
         assert_ne!(

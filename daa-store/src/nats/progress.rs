@@ -1,7 +1,5 @@
 //! Tells the server what is still being worked on.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::{Client, Subject};
@@ -9,29 +7,37 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::consumers::DEAD_AFTER;
 
-/// The messages that a subscriber holds, by where the server hears of them.
+/// The messages that a subscriber holds.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
-    held: Mutex<HashMap<u64, Subject>>,
-    made: AtomicU64,
+pub(super) struct Progress(Mutex<Slots>);
+
+/// Where the server hears of each message, and which places are free.
+#[derive(Debug, Default)]
+struct Slots {
+    held: Vec<Option<Subject>>,
+    free: Vec<usize>,
 }
 
 /// One message that is held.
 #[derive(Debug)]
 pub(super) struct Held {
     progress: Arc<Progress>,
-    number: u64,
+    slot: usize,
 }
 
 impl Progress {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Subject>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn hold(self: &Arc<Self>, answers: Subject) -> Held {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(number, answers);
-        Held { progress: self.clone(), number }
+        let mut slots = self.lock();
+        let slot = slots.free.pop().unwrap_or(slots.held.len());
+        match slots.held.get_mut(slot) {
+            Some(place) => *place = Some(answers),
+            None => slots.held.push(Some(answers)),
+        }
+        Held { progress: self.clone(), slot }
     }
 
     /// Runs until everybody else has let go of it.
@@ -40,7 +46,7 @@ impl Progress {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while Arc::strong_count(&self) > 1 {
             ticks.tick().await;
-            let held: Vec<Subject> = self.lock().values().cloned().collect();
+            let held: Vec<Subject> = self.lock().held.iter().flatten().cloned().collect();
             for answers in held {
                 if client.publish(answers, "+WPI".into()).await.is_err() {
                     return;
@@ -52,6 +58,10 @@ impl Progress {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.progress.lock().remove(&self.number);
+        let mut slots = self.progress.lock();
+        if let Some(place) = slots.held.get_mut(self.slot) {
+            *place = None;
+            slots.free.push(self.slot);
+        }
     }
 }

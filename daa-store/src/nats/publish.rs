@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use daa_core::bus::{BusError, Message, Published};
 use daa_core::id::Topic;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::connection::Connection;
+use super::connection::{ANSWER_WITHIN, Connection};
 use crate::bus::{Fields, broker};
 
 /// How long until what was not confirmed is sent again, when the server says at once that it cannot.
@@ -23,10 +24,10 @@ impl Connection {
         message.check()?;
         self.open_or_closed()?;
         // Without an id of its own it gets one here, so that sending it again does not double it. No id has a `~`.
-        let id = message.id().map_or_else(|| format!("~{}", self.unique()), ToString::to_string);
+        let id = message.id().map_or_else(|| self.unique("~"), ToString::to_string);
+        let headers = || headers(&Fields::of(&message, false));
         let subject = self.names.message(&message);
-        let headers = headers(&Fields::of(&message, false));
-        let sent = self.confirmed(message.topic(), subject, &id, headers, message.payload().clone()).await?;
+        let sent = self.confirmed(message.topic(), subject, &id, headers, message.payload()).await?;
         let published = Published::default();
         Ok(if sent.duplicate && message.id().is_some() { published.as_duplicate() } else { published })
     }
@@ -36,26 +37,28 @@ impl Connection {
     pub(super) async fn confirmed(
         &self,
         topic: &Topic,
-        subject: String,
+        subject: impl Into<Subject>,
         id: &str,
-        mut headers: HeaderMap,
-        payload: Bytes,
+        headers: impl Fn() -> HeaderMap,
+        payload: &Bytes,
     ) -> Result<PublishAck, BusError> {
-        headers.insert(NATS_MESSAGE_ID, id);
+        let subject = subject.into();
         let limit = self.options.confirm_within;
         let deadline = Instant::now() + limit;
         let unconfirmed = || BusError::Unconfirmed { topic: topic.clone(), limit };
         let mut tries = 0;
         loop {
             tries += 1;
-            let sent = self.send(subject.clone(), headers.clone(), payload.clone());
-            let error = match timeout_at(deadline, sent).await {
-                Ok(Ok(mut ack)) => {
+            let mut headers = headers();
+            headers.insert(NATS_MESSAGE_ID, id);
+            let message = PublishMessage::build().headers(headers).payload(payload.clone());
+            let error = match self.send(deadline, subject.clone(), message).await {
+                Some(Ok(mut ack)) => {
                     ack.duplicate &= tries == 1;
                     return Ok(ack);
                 }
-                Ok(Err(error)) => error,
-                Err(_) => return Err(unconfirmed()),
+                Some(Err(error)) => error,
+                None => return Err(unconfirmed()),
             };
             match reaction(&error) {
                 Reaction::TryAgain if Instant::now() + TRY_AGAIN_AFTER < deadline => {
@@ -69,21 +72,28 @@ impl Connection {
         }
     }
 
+    /// `None` when there is no answer by the deadline.
     async fn send(
         &self,
-        subject: String,
-        headers: HeaderMap,
-        payload: Bytes,
-    ) -> Result<PublishAck, PublishError> {
+        deadline: Instant,
+        subject: Subject,
+        message: PublishMessage,
+    ) -> Option<Result<PublishAck, PublishError>> {
         let mut connects = self.connects.subscribe();
-        connects.mark_unchanged();
-        let confirmation = self.context.publish_with_headers(subject, headers, payload).await?;
-        tokio::select! {
-            biased;
-            confirmed = confirmation.into_future() => confirmed,
-            // The confirmation of what was sent on an earlier connection does not come any more.
-            _ = connects.changed() => Err(PublishErrorKind::TimedOut.into()),
+        let confirmed = async {
+            let confirmation = self.context.send_publish(subject, message).await?;
+            tokio::select! {
+                biased;
+                confirmed = confirmation.into_future() => confirmed,
+                // The confirmation of what was sent on an earlier connection does not come any more.
+                _ = connects.changed() => Err(PublishErrorKind::TimedOut.into()),
+            }
+        };
+        // The client gives up sending and waiting by itself; another timer would cost as much as all else here.
+        if Instant::now() + 2 * ANSWER_WITHIN < deadline {
+            return Some(confirmed.await);
         }
+        timeout_at(deadline, confirmed).await.ok()
     }
 }
 

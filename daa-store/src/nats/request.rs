@@ -14,7 +14,7 @@ use crate::bus::broker;
 impl Connection {
     pub(super) async fn request(&self, request: Message, limit: Duration) -> Result<Message, BusError> {
         self.open_or_closed()?;
-        let inbox = Topic::new(format!("_inbox.{}", self.unique()));
+        let inbox = Topic::new(self.unique("_inbox."));
         let inbox = inbox.map_err(|error| broker("make an inbox")(error.into()))?;
         let subscribed = self.client.subscribe(self.names.inbox(&inbox)).await;
         let mut replies = subscribed.map_err(|error| broker("make an inbox")(error.into()))?;

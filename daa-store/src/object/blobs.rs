@@ -11,7 +11,9 @@ use daa_core::artifact::{ArtifactError, Blob, BlobEntry, BlobStat, Blobs, Upload
 use daa_core::clock::Timestamp;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Error, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+};
 
 use super::ObjectOptions;
 use super::error::{failed, there};
@@ -28,6 +30,15 @@ const PAGE: usize = 1_000;
 pub(super) struct ObjectBlobs {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) options: Arc<ObjectOptions>,
+}
+
+/// The object that has the name of a blob.
+#[derive(Debug)]
+struct Found {
+    content: Content,
+    meta: ObjectMeta,
+    /// It is a file.
+    is_local: bool,
 }
 
 impl ObjectBlobs {
@@ -60,16 +71,17 @@ impl ObjectBlobs {
         (1 << 30) + 1
     }
 
-    async fn content(&self, name: &str) -> Result<Option<(Content, ObjectMeta)>, ArtifactError> {
+    async fn content(&self, name: &str) -> Result<Option<Found>, ArtifactError> {
         let Some(got) = there(self.store.get(&self.path(name)?).await)? else { return Ok(None) };
         let damaged = || ArtifactError::Damaged { name: name.to_owned() };
         let meta = got.meta.clone();
         if meta.size > self.max_inline() {
             return Err(damaged());
         }
+        let is_local = !matches!(got.payload, GetResultPayload::Stream(_));
         // It may have been removed since.
         let Some(object) = there(got.bytes().await)? else { return Ok(None) };
-        Ok(Some((Content::parse(object).ok_or_else(damaged)?, meta)))
+        Ok(Some(Found { content: Content::parse(object).ok_or_else(damaged)?, meta, is_local }))
     }
 
     /// Where the bytes of a blob are, if they are not in its own object.
@@ -79,7 +91,7 @@ impl ObjectBlobs {
             _ => return Ok(None),
         }
         match self.content(name).await {
-            Ok(Some((Content::Elsewhere(pointer), _))) => Ok(Some(pointer)),
+            Ok(Some(Found { content: Content::Elsewhere(pointer), .. })) => Ok(Some(pointer)),
             Ok(_) | Err(ArtifactError::Damaged { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -87,8 +99,8 @@ impl ObjectBlobs {
 
     async fn stat_of(&self, name: &str, meta: &ObjectMeta) -> Result<Option<BlobStat>, ArtifactError> {
         let size = if meta.size == POINTER {
-            let Some((content, _)) = self.content(name).await? else { return Ok(None) };
-            content.size()
+            let Some(found) = self.content(name).await? else { return Ok(None) };
+            found.content.size()
         } else {
             let damaged = || ArtifactError::Damaged { name: name.to_owned() };
             meta.size.checked_sub(1).ok_or_else(damaged)?
@@ -141,9 +153,8 @@ fn inline(bytes: Bytes) -> PutPayload {
 #[async_trait]
 impl Blobs for ObjectBlobs {
     async fn open(&self, name: &str) -> Result<Option<Box<dyn Blob>>, ArtifactError> {
-        let Some((content, meta)) = self.content(name).await? else { return Ok(None) };
-        let stat = BlobStat { size: content.size(), modified: modified(&meta) };
-        Ok(Some(Box::new(ObjectBlob { blobs: self.clone(), name: name.to_owned(), content, stat })))
+        let Some(found) = self.content(name).await? else { return Ok(None) };
+        Ok(Some(Box::new(ObjectBlob { blobs: self.clone(), name: name.to_owned(), found })))
     }
 
     async fn stat(&self, name: &str) -> Result<Option<BlobStat>, ArtifactError> {
@@ -257,21 +268,21 @@ impl Blobs for ObjectBlobs {
 struct ObjectBlob {
     blobs: ObjectBlobs,
     name: String,
-    content: Content,
-    stat: BlobStat,
+    found: Found,
 }
 
 impl ObjectBlob {
     async fn read_upload(&self, upload: UploadId, range: Range<u64>) -> Result<Option<Bytes>, ArtifactError> {
         let path = self.blobs.upload_path(upload)?;
-        let error = match self.blobs.store.get_range(&path, range).await {
+        // As several ranges: then local file systems do not look at the file first.
+        let error = match self.blobs.store.get_ranges(&path, &[range]).await {
             Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => error,
-            Ok(bytes) => return Ok(Some(bytes)),
+            Ok(mut ranges) => return Ok(ranges.pop()),
         };
         // A range that is not there is told in as many ways as there are object stores.
         match there(self.blobs.store.head(&path).await)? {
-            Some(meta) if meta.size == self.content.size() => Err(failed(error)),
+            Some(meta) if meta.size == self.found.content.size() => Err(failed(error)),
             Some(_) => Err(ArtifactError::Damaged { name: self.name.clone() }),
             None => Ok(None),
         }
@@ -281,13 +292,17 @@ impl ObjectBlob {
 #[async_trait]
 impl Blob for ObjectBlob {
     fn stat(&self) -> BlobStat {
-        self.stat
+        BlobStat { size: self.found.content.size(), modified: modified(&self.found.meta) }
+    }
+
+    fn is_local(&self) -> bool {
+        self.found.is_local
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, ArtifactError> {
         let damaged = || ArtifactError::Damaged { name: self.name.clone() };
         let len = range.end.saturating_sub(range.start);
-        let bytes = match &self.content {
+        let bytes = match &self.found.content {
             Content::Inline(bytes) => {
                 let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
                 bytes.slice(at(range.start)..at(range.end))

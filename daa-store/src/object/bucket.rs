@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use daa_core::fault::{Fault, Reaction, Retry};
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 use super::http::Reach;
 use super::{ObjectArtifacts, ObjectOptions};
@@ -81,8 +84,8 @@ impl Bucket {
         if !prefix.is_empty() && !prefix.split('/').all(is_part) {
             return Err(wrong("its prefix has other signs than letters, digits, `.`, `_`, `-` and slashes"));
         }
-        let reach =
-            Reach { allow_http: false, connect: Duration::from_secs(5), answer: Duration::from_secs(30) };
+        let (connect, answer) = (Duration::from_secs(5), Duration::from_secs(30));
+        let reach = Reach { allow_http: false, roots: None, connect, answer };
         Ok(Self {
             cloud,
             url: format!("{scheme}://{bucket}"),
@@ -115,6 +118,24 @@ impl Bucket {
     pub const fn with_plain_http(mut self) -> Self {
         self.reach.allow_http = true;
         self
+    }
+
+    /// The certificates that the server's may be signed by, in the PEM format, instead of those of the system.
+    ///
+    /// # Errors
+    /// [`BucketError::Certificates`] where there are none, or what is there is none.
+    pub fn with_root_certificates(mut self, pem: &[u8]) -> Result<Self, BucketError> {
+        let mut roots = RootCertStore::empty();
+        let no = |reason: String| BucketError::Certificates { reason };
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| no(error.to_string()))?;
+            roots.add(certificate).map_err(|error| no(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(no("there are none".to_owned()));
+        }
+        self.reach.roots = Some(Arc::new(roots));
+        Ok(self)
     }
 
     /// How long it may take to connect; and until the answer to a request begins, whose part is sent by then, and
@@ -167,7 +188,8 @@ impl Bucket {
                         .map_err(|_: object_store::Error| BucketError::Setting { name: name.clone() })?;
                     builder = builder.with_config(known, value);
                 }
-                let builder = builder.with_url(&self.url).with_retry(retry).with_http_connector(self.reach);
+                let reach = self.reach.clone();
+                let builder = builder.with_url(&self.url).with_retry(retry).with_http_connector(reach);
                 Arc::new(builder.build().map_err(|error| BucketError::Settings { source: error.into() })?)
             }};
         }
@@ -220,6 +242,12 @@ pub enum BucketError {
         /// The name.
         name: String,
     },
+    /// The certificates are none.
+    #[error("not certificates in PEM: {reason}")]
+    Certificates {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A setting is wrong, or one is missing.
     #[error("the settings of the bucket do not fit")]
     Settings {
@@ -271,6 +299,14 @@ mod tests {
         assert!(!printed.contains("s3cret"), "{printed}");
         let error = Bucket::new("s3://alice:s3cret@models").unwrap_err();
         assert!(!format!("{error:?} {error}").contains("s3cret"), "{error:?}");
+    }
+
+    #[test]
+    fn certificates_are_checked() {
+        for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let refused = Bucket::new("s3://models").unwrap().with_root_certificates(pem.as_bytes());
+            assert!(matches!(refused, Err(BucketError::Certificates { .. })), "{pem}");
+        }
     }
 
     #[test]

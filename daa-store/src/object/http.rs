@@ -1,4 +1,4 @@
-//! HTTP with `rustls` on `ring`, as the other clients here have it, and the roots that the machine trusts.
+//! HTTP with `rustls` on `ring`, as the other clients here have it, and the roots that the machine trusts, or others.
 
 use std::error::Error as StdError;
 use std::io;
@@ -19,12 +19,15 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
     HttpResponseBody, HttpService,
 };
+use rustls::RootCertStore;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// How a server is reached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reach {
     pub(super) allow_http: bool,
+    /// Those of the machine, if it is not said.
+    pub(super) roots: Option<Arc<RootCertStore>>,
     pub(super) connect: Duration,
     /// Until an answer begins, and between any two parts of it.
     pub(super) answer: Duration,
@@ -32,8 +35,11 @@ pub(super) struct Reach {
 
 impl HttpConnector for Reach {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = self.roots.clone().unwrap_or_else(|| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            Arc::new(roots)
+        });
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let failed = |error: rustls::Error| object_store::Error::Generic {

@@ -57,8 +57,8 @@ impl Connection {
     }
 
     /// A name that nobody else uses.
-    pub(super) fn unique(&self) -> String {
-        format!("{}-{}", self.unique, self.made.fetch_add(1, Ordering::Relaxed))
+    pub(super) fn unique(&self, prefix: &str) -> String {
+        format!("{prefix}{}-{}", self.unique, self.made.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn open_or_closed(&self) -> Result<(), BusError> {
@@ -122,7 +122,7 @@ async fn unique_name(session: &Session) -> Result<String, BusError> {
 async fn make(session: &Session, names: &Names, options: &RabbitOptions) -> Result<(), BusError> {
     let channel = session.channel().await?;
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    let exchange = short(&names.exchange());
+    let exchange = short(names.exchange());
     let made = channel.exchange_declare(exchange, ExchangeKind::Topic, durable, FieldTable::default());
     answered("make its exchange", timeout(ANSWER_WITHIN, made).await)?;
     super::queues::agree(&channel, names).await?;

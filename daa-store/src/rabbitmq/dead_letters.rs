@@ -5,11 +5,10 @@ use std::sync::PoisonError;
 use daa_core::bus::{BusError, DeadLetter, DeadLetterId, MAX_PAGE, Message};
 
 use super::connection::{Connection, Redriven};
-use super::names::Member;
 use super::publish::{Address, Kept};
 use super::stream::Record;
 use super::wire::{payload, properties};
-use crate::bus::{Agreement, Fields, Lane, Letter, broker};
+use crate::bus::{Agreement, Fields, Lane, Letter, Member, broker};
 
 /// Whose letter it is.
 const MEMBER: &str = "x-daa-member";
@@ -26,12 +25,11 @@ impl Connection {
         attempts: u32,
         error: &str,
     ) -> Result<(), BusError> {
-        tracing::warn!(topic = %message.topic(), attempts, error, "dead letter");
         let letter = Letter { agreement, attempts, error, at: self.clock.now() };
         let mut fields = letter.fields(message);
         fields.push(MEMBER, member.as_str());
         let to = Address::queue(self.names.dead());
-        let kept = self.confirmed(message.topic(), &to, message.payload(), properties(&fields, 0)).await?;
+        let kept = self.confirmed(message.topic(), &to, message.payload(), || properties(&fields, 0)).await?;
         match kept {
             Kept::Queued => Ok(()),
             Kept::Nowhere => Err(broker("keep a dead letter")("its stream is gone".into())),
@@ -79,9 +77,9 @@ impl Connection {
         let found = self.read(&self.names.dead(), id.value()).await?.next().await?;
         let found = found.filter(|found| found.offset == id.value() && found.fields.get(REDRIVEN).is_none());
         let found = found.ok_or(BusError::NoDeadLetter { id })?;
-        let member = found.fields.get(MEMBER).map(Member::from_text).ok_or(BusError::NoDeadLetter { id })?;
+        let member = found.fields.get(MEMBER).map(Member::from_part).ok_or(BusError::NoDeadLetter { id })?;
         let message = letter(found)?.message;
-        let again = properties(&Fields::of(&message, true), 0);
+        let again = || properties(&Fields::of(&message, true), 0);
         let to = Address::queue(self.names.queue(&member, Lane::Unkeyed));
         if self.confirmed(message.topic(), &to, message.payload(), again).await? == Kept::Nowhere {
             return Err(BusError::SubscriptionEnded { id });
@@ -89,7 +87,7 @@ impl Connection {
         let mut mark = Fields::default();
         mark.push(REDRIVEN, id.to_string());
         let to = Address::queue(self.names.dead());
-        self.confirmed(message.topic(), &to, &[], properties(&mark, 0)).await?;
+        self.confirmed(message.topic(), &to, &[], || properties(&mark, 0)).await?;
         Ok(())
     }
 }

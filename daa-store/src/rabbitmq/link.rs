@@ -96,17 +96,16 @@ impl Link {
         self.present.borrow().session.clone().filter(|session| session.works())
     }
 
-    /// Waits until a session is not the present one any more.
-    pub(super) async fn lost(&self, session: &Arc<Session>) {
-        let mut present = self.watch();
-        let other =
-            |present: &Present| present.session.as_ref().is_none_or(|current| !Arc::ptr_eq(current, session));
-        // It ends with the bus.
-        let _ = present.wait_for(other).await;
+    /// Whether a session is still the present one.
+    pub(super) fn is_present(&self, session: &Arc<Session>) -> bool {
+        self.present.borrow().session.as_ref().is_some_and(|present| Arc::ptr_eq(present, session))
     }
 
     /// The present session, or the next one.
     pub(super) async fn session(&self, deadline: Instant) -> Option<Arc<Session>> {
+        if let Some(session) = self.present() {
+            return Some(session);
+        }
         let mut present = self.watch();
         let works = |present: &Present| present.session.as_ref().is_some_and(|session| session.works());
         let found = timeout_at(deadline, present.wait_for(works)).await.ok()?.ok()?;

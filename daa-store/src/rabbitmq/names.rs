@@ -1,38 +1,16 @@
 //! What things of a bus are called on the broker.
 
-use daa_core::bus::{GroupName, Message, TopicPattern};
+use daa_core::bus::{Message, TopicPattern};
 use daa_core::id::Topic;
+use lapin::message::Delivery;
 
-use crate::bus::{BusName, Lane, escape_name};
+use crate::bus::{BusName, Lane, Member};
 
 /// The names of one bus.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     name: BusName,
     partitions: u16,
-}
-
-/// The name of a group, or of a subscription without one, as part of the names of its queues.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Member(String);
-
-impl Member {
-    pub(super) fn group(group: &GroupName) -> Self {
-        Self(format!("g.{}", escape_name(group.as_str())))
-    }
-
-    /// `unique` is one that nobody else uses.
-    pub(super) fn alone(unique: &str) -> Self {
-        Self(format!("s.{}", escape_name(unique)))
-    }
-
-    pub(super) fn from_text(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl Names {
@@ -62,16 +40,25 @@ impl Names {
     }
 
     pub(super) fn queue(&self, member: &Member, lane: Lane) -> String {
-        format!("{}.{}.{}", self.name, member.0, lane.part())
+        format!("{}.{}.{}", self.name, member.as_str(), lane.part())
     }
 
     /// Where a message waits after so many attempts.
     pub(super) fn waiting(&self, member: &Member, attempt: u32) -> String {
-        format!("{}.{}.w{attempt}", self.name, member.0)
+        format!("{}.{}.w{attempt}", self.name, member.as_str())
     }
 
     pub(super) fn routing_key(&self, message: &Message) -> String {
-        format!("{}.{}", Lane::of(message.key(), self.partitions).part(), message.topic())
+        let lane = Lane::of(message.key(), self.partitions).part();
+        [&*lane, ".", message.topic().as_str()].concat()
+    }
+
+    /// The topic of what came through the exchange. What was put into a queue directly has it in a field.
+    pub(super) fn topic<'a>(&self, delivery: &'a Delivery) -> Option<&'a str> {
+        if delivery.exchange.as_str() != self.name.as_str() {
+            return None;
+        }
+        delivery.routing_key.as_str().split_once('.').map(|(_, topic)| topic)
     }
 
     /// Topic exchanges say `#` for any number of parts, none included.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use daa_core::bus::{BusError, Message};
 use daa_core::id::Topic;
 use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
 use lapin::{BasicProperties, Confirmation};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
+use super::waiting::{Answer, unless_lost};
 use super::wire::{properties, short};
 use crate::bus::Fields;
 
@@ -18,13 +20,13 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// Where a message goes, and as what.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
+    exchange: ShortString,
+    routing_key: ShortString,
 }
 
 impl Address {
-    pub(super) const fn queue(name: String) -> Self {
-        Self { exchange: String::new(), routing_key: name }
+    pub(super) fn queue(name: String) -> Self {
+        Self { exchange: short(""), routing_key: short(name) }
     }
 }
 
@@ -41,10 +43,10 @@ impl Connection {
     pub(super) async fn publish(&self, message: &Message) -> Result<Kept, BusError> {
         message.check()?;
         self.open_or_closed()?;
-        let address =
-            Address { exchange: self.names.exchange(), routing_key: self.names.routing_key(message) };
-        let properties = properties(&Fields::of(message, true), 0);
-        self.confirmed(message.topic(), &address, message.payload(), properties).await
+        let (exchange, routing_key) = (short(self.names.exchange()), short(self.names.routing_key(message)));
+        let properties = || properties(&Fields::of(message, false), 0);
+        self.confirmed(message.topic(), &Address { exchange, routing_key }, message.payload(), properties)
+            .await
     }
 
     /// Sends until the broker confirms.
@@ -53,26 +55,23 @@ impl Connection {
         topic: &Topic,
         to: &Address,
         payload: &[u8],
-        properties: BasicProperties,
+        properties: impl Fn() -> BasicProperties,
     ) -> Result<Kept, BusError> {
         let limit = self.options.confirm_within;
         let deadline = Instant::now() + limit;
         loop {
-            let sent = timeout_at(deadline, self.send(deadline, to, payload, properties.clone())).await;
-            match sent {
-                Ok(Some(Ok(Confirmation::Nack(_)))) => return Err(BusError::Full { topic: topic.clone() }),
-                Ok(Some(Ok(Confirmation::Ack(None) | Confirmation::NotRequested))) => {
-                    return Ok(Kept::Queued);
-                }
-                Ok(Some(Ok(Confirmation::Ack(Some(_))))) => return Ok(Kept::Nowhere),
-                Ok(Some(Err(error))) => tracing::debug!(%error, "not confirmed"),
-                Ok(None) | Err(_) => return Err(BusError::Unconfirmed { topic: topic.clone(), limit }),
+            match self.send(deadline, to, payload, properties()).await {
+                Some(Ok(Confirmation::Nack(_))) => return Err(BusError::Full { topic: topic.clone() }),
+                Some(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => return Ok(Kept::Queued),
+                Some(Ok(Confirmation::Ack(Some(_)))) => return Ok(Kept::Nowhere),
+                Some(Err(error)) => tracing::debug!(%error, "not confirmed"),
+                None => return Err(BusError::Unconfirmed { topic: topic.clone(), limit }),
             }
             sleep(TRY_AGAIN_AFTER).await;
         }
     }
 
-    /// `None` when there is no connection in time.
+    /// `None` when there is no answer by the deadline.
     async fn send(
         &self,
         deadline: Instant,
@@ -82,15 +81,15 @@ impl Connection {
     ) -> Option<Result<Confirmation, lapin::Error>> {
         let session = self.link.session(deadline).await?;
         let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let (exchange, key) = (short(&to.exchange), short(&to.routing_key));
+        let (exchange, key) = (to.exchange.clone(), to.routing_key.clone());
         let confirmed = async {
             session.publishing.basic_publish(exchange, key, mandatory, payload, properties).await?.await
         };
-        Some(tokio::select! {
-            biased;
-            confirmed = confirmed => confirmed,
-            // What was not confirmed on a lost connection may wait for ever.
-            () = self.link.lost(&session) => Err(lapin::ErrorKind::MissingHeartbeatError.into()),
-        })
+        // What was not confirmed on a lost connection may wait for ever.
+        match unless_lost(deadline, || !self.link.is_present(&session), confirmed).await {
+            Answer::Came(confirmed) => Some(confirmed),
+            Answer::Lost => Some(Err(lapin::ErrorKind::MissingHeartbeatError.into())),
+            Answer::Late => None,
+        }
     }
 }

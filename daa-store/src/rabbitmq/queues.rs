@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::link::answered;
-use super::names::{Member, Names};
+use super::names::Names;
 use super::options::RabbitOptions;
 use super::wire::short;
-use crate::bus::{Agreement, Lane};
+use crate::bus::{Agreement, Lane, Member};
 
 /// Quorum queues take a moment.
 const MADE_WITHIN: Duration = Duration::from_secs(5);

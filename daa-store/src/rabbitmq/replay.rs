@@ -27,7 +27,7 @@ impl Connection {
             next = Some(at);
             let payload = payload(&mut record.delivery);
             let len = payload.len();
-            match record.fields.message(None, payload) {
+            match record.fields.message(self.names.topic(&record.delivery), payload) {
                 Ok(message) if pattern.matches(message.topic()) => {
                     bytes += len;
                     messages.push((at, message));

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use daa_core::bus::BusError;
 use daa_core::id::Topic;
-use futures_util::StreamExt;
+use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::AMQPValue;
-use lapin::{Channel, Consumer};
 use tokio::time::timeout;
 
 use super::connection::Connection;
@@ -16,6 +15,7 @@ use super::link::answered;
 use super::options::RabbitOptions;
 use super::publish::Address;
 use super::queues::table;
+use super::reading::Reading;
 use super::wire::{fields, offset, properties, short};
 use crate::bus::{Fields, broker};
 
@@ -46,7 +46,7 @@ pub(super) async fn make(channel: &Channel, name: &str, options: &RabbitOptions)
 pub(super) struct Reader<'a> {
     connection: &'a Connection,
     stream: String,
-    consumer: Option<Consumer>,
+    consumer: Option<Reading>,
     fence: String,
     fences: usize,
     from: u64,
@@ -62,7 +62,7 @@ pub(super) struct Record {
 impl Connection {
     /// Reads a stream from a place on.
     pub(super) async fn read(&self, stream: &str, from: u64) -> Result<Reader<'_>, BusError> {
-        let (stream, fence) = (stream.to_owned(), self.unique());
+        let (stream, fence) = (stream.to_owned(), self.unique(""));
         let mut reader = Reader { connection: self, stream, consumer: None, fence, fences: 0, from };
         reader.write_fence().await?;
         // A place behind the end would be waited for.
@@ -79,15 +79,10 @@ impl Connection {
         Ok(reader)
     }
 
-    async fn consume(&self, stream: &str, from: AMQPValue) -> Result<Consumer, BusError> {
-        let what = "read a stream";
+    async fn consume(&self, stream: &str, from: AMQPValue) -> Result<Reading, BusError> {
         let channel = self.session().await?.channel().await?;
-        let qos = channel.basic_qos(READ_AHEAD, BasicQosOptions::default());
-        answered(what, timeout(ANSWER_WITHIN, qos).await)?;
         let arguments = table([("x-stream-offset", from)]);
-        let consumed =
-            channel.basic_consume(short(stream), short(""), BasicConsumeOptions::default(), arguments);
-        answered(what, timeout(ANSWER_WITHIN, consumed).await)
+        Reading::begin(channel, stream, READ_AHEAD, BasicConsumeOptions::default(), arguments).await
     }
 }
 
@@ -147,6 +142,6 @@ impl Reader<'_> {
         mark.push(FENCE, self.fence.as_str());
         let topic = Topic::new("_fence").map_err(|error| failed(error.into()))?;
         let to = Address::queue(self.stream.clone());
-        self.connection.confirmed(&topic, &to, &[], properties(&mark, 0)).await.map(drop)
+        self.connection.confirmed(&topic, &to, &[], || properties(&mark, 0)).await.map(drop)
     }
 }

@@ -19,11 +19,12 @@ pub(super) fn properties(fields: &Fields, tried: u32) -> BasicProperties {
     if tried > 0 {
         headers.insert(short(TRIED), AMQPValue::LongLongInt(i64::from(tried)));
     }
-    BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers)
+    let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+    if headers.inner().is_empty() { properties } else { properties.with_headers(headers) }
 }
 
 /// Text that is known to be at most 255 bytes long; longer text is cut.
-pub(super) fn short(text: &str) -> ShortString {
+pub(super) fn short(text: impl Into<String>) -> ShortString {
     ShortString::try_new(text).unwrap_or_default()
 }
 

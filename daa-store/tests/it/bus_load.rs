@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daa_core::bus::{Deduplicated, EventBus, Message, SubscribeOptions, Subscriber};
 use daa_core::fault::{Reaction, Retry};
+use daa_store::bus::BusName;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -17,8 +18,16 @@ pub(crate) type Bus = Arc<dyn EventBus>;
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 /// How long the load lasts before and after the trouble.
 const CALM: Duration = Duration::from_millis(1500);
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const KEYS: usize = 4;
+
+/// A name of a bus that no other test uses, nor one of an earlier run.
+pub(crate) fn fresh_name() -> BusName {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("t-{:x}-{:x}-{number}", now & 0xff_ffff_ffff, std::process::id()).parse().unwrap()
+}
 
 /// The numbers of each key, in the order in which they were seen.
 type Seen = Arc<Mutex<BTreeMap<String, Vec<u32>>>>;

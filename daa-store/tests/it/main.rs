@@ -3,8 +3,10 @@
 mod archived;
 mod backup;
 #[cfg(feature = "live")]
-mod bus_load;
+mod bus_faults;
 #[cfg(feature = "live")]
+mod bus_load;
+#[cfg(any(feature = "live", feature = "live-artefacts"))]
 mod certificates;
 mod crash;
 mod damage;

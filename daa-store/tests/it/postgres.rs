@@ -14,3 +14,4 @@ mod rolling;
 mod schema;
 mod server;
 mod support;
+mod tls;

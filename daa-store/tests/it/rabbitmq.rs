@@ -4,8 +4,6 @@ mod faults;
 mod server;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use daa_core::bus::EventBus;
 use daa_core::clock::SystemClock;
@@ -15,16 +13,10 @@ use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
+use crate::bus_load::fresh_name;
+
 fn address() -> String {
     std::env::var("DAA_TEST_RABBITMQ").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
-}
-
-/// A name that no other test uses, nor one of an earlier run.
-fn fresh_name() -> BusName {
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let number = MADE.fetch_add(1, Ordering::Relaxed);
-    format!("t-{:x}-{:x}-{number}", now & 0xff_ffff_ffff, std::process::id()).parse().unwrap()
 }
 
 /// Removes a bus from the broker, with the groups that the suite uses.

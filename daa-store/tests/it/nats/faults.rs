@@ -6,112 +6,69 @@ use std::time::Duration;
 
 use daa_core::bus::{BusError, Message};
 use daa_store::nats::NatsOptions;
-use tokio::time::{Instant, sleep, timeout};
 
+use super::connect;
 use super::server::Server;
-use super::{connect, fresh_name};
-use crate::bus_load::{
-    Bus, a_message_whose_consumer_dies_becomes_a_dead_letter, nothing_is_lost_doubled_or_reordered,
-};
+use crate::bus_faults::{self, Broker};
+use crate::bus_load::{Bus, fresh_name};
 use crate::certificates::Certificates;
-use crate::proxy::Proxy;
 
 fn options(address: SocketAddr) -> NatsOptions {
     NatsOptions::new(&format!("nats://{address}"), "bus".parse().unwrap()).unwrap()
 }
 
-async fn bus(address: SocketAddr) -> Bus {
-    connect(options(address)).await
-}
+impl Broker for Server {
+    fn address(&self) -> SocketAddr {
+        Self::address(self)
+    }
 
-async fn through(proxy: &Proxy) -> Bus {
-    bus(SocketAddr::from(([127, 0, 0, 1], proxy.port()))).await
+    fn kill(&mut self) {
+        Self::kill(self);
+    }
+
+    async fn start_again(&mut self) {
+        Self::start_again(self).await;
+    }
+
+    async fn bus(address: SocketAddr, confirm_within: Duration) -> Bus {
+        connect(options(address).with_confirm_within(confirm_within)).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_doubles_and_reorders_nothing() {
-    let mut server = Server::start().await;
-    let (publisher, consumer) = (bus(server.address()).await, bus(server.address()).await);
-    let watched = publisher.clone();
-    nothing_is_lost_doubled_or_reordered(publisher, consumer, async {
-        for _ in 0..2 {
-            server.kill();
-            sleep(Duration::from_millis(700)).await;
-            let health = watched.health().await;
-            assert!(!health.is_ready() && health.is_live(), "{health:?}");
-            server.start_again().await;
-            sleep(Duration::from_millis(1500)).await;
-        }
-        server.kill();
-        sleep(Duration::from_secs(2)).await;
-        server.start_again().await;
-    })
-    .await;
-    let health = watched.health().await;
-    assert!(health.is_ready() && health.reconnects >= 3, "{health:?}");
+    let server = Server::start().await;
+    bus_faults::a_killed_broker_loses_doubles_and_reorders_nothing(server, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dropped_connections_lose_double_and_reorder_nothing() {
+async fn failing_networks_lose_double_and_reorder_nothing() {
     let server = Server::start().await;
-    let (to_publisher, to_consumer) = (Proxy::to(server.address()).await, Proxy::to(server.address()).await);
-    let (publisher, consumer) = (through(&to_publisher).await, through(&to_consumer).await);
-    nothing_is_lost_doubled_or_reordered(publisher, consumer, async {
-        for _ in 0..4 {
-            to_publisher.cut();
-            sleep(Duration::from_millis(300)).await;
-            to_consumer.cut();
-            sleep(Duration::from_millis(300)).await;
-        }
-        to_publisher.refuse(true);
-        to_consumer.refuse(true);
-        sleep(Duration::from_secs(2)).await;
-        to_publisher.refuse(false);
-        to_consumer.refuse(false);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_network_loses_doubles_and_reorders_nothing() {
-    let server = Server::start().await;
-    let proxy = Proxy::to(server.address()).await;
-    let (publisher, consumer) = (through(&proxy).await, through(&proxy).await);
-    nothing_is_lost_doubled_or_reordered(publisher, consumer, async {
-        proxy.delay(Duration::from_millis(200));
-        sleep(Duration::from_secs(3)).await;
-        proxy.delay(Duration::ZERO);
-    })
-    .await;
+    bus_faults::failing_networks_lose_double_and_reorder_nothing(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_kills_its_consumer_ends_as_a_dead_letter() {
     let server = Server::start().await;
-    let proxy = Proxy::to(server.address()).await;
-    let (doomed, survivor) = (through(&proxy).await, bus(server.address()).await);
-    a_message_whose_consumer_dies_becomes_a_dead_letter(doomed, survivor, async {
-        proxy.refuse(true);
-    })
-    .await;
+    bus_faults::a_message_that_kills_its_consumer_ends_as_a_dead_letter(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_learns_that_nothing_was_confirmed_in_time() {
     let server = Server::start().await;
-    let proxy = Proxy::to(server.address()).await;
-    let address = SocketAddr::from(([127, 0, 0, 1], proxy.port()));
-    let bus = connect(options(address).with_confirm_within(Duration::from_secs(1))).await;
-    proxy.refuse(true);
-    let began = Instant::now();
-    let refused = bus.publish(Message::new("t".parse().unwrap(), "1")).await;
-    assert!(matches!(refused, Err(BusError::Unconfirmed { .. })), "{refused:?}");
-    assert!(began.elapsed() < Duration::from_secs(3));
-    proxy.refuse(false);
-    let sent = timeout(Duration::from_secs(5), async {
-        while bus.publish(Message::new("t".parse().unwrap(), "2")).await.is_err() {}
-    });
-    sent.await.unwrap();
+    bus_faults::a_publisher_learns_that_nothing_was_confirmed_in_time(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_dead_letter_is_not_kept_comes_again() {
+    let server = Server::start().await;
+    let address = server.address().to_string();
+    let forget = async || {
+        let context = async_nats::jetstream::new(async_nats::connect(&address).await.unwrap());
+        // It is gone already the second time.
+        let _ = context.delete_stream("bus-dead").await;
+    };
+    bus_faults::a_message_whose_dead_letter_is_not_kept_comes_again(&server, forget).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,7 +37,8 @@ fn the_memory_of_a_stream_does_not_grow_with_its_length() {
         let (less, more) = (peak(engine, 96 * MIB), peak(engine, long));
         // Which of the bounded buffers are full at the peak is chance.
         assert!(more < less + (long - 96 * MIB) / 4, "{engine}: {less} bytes, then {more}");
-        assert!(more < 192 * MIB, "{engine}: {more}");
+        // Parts under way, and what the allocator keeps of earlier ones.
+        assert!(more < 256 * MIB, "{engine}: {more}");
     }
 }
 

@@ -42,12 +42,6 @@ impl Server {
     /// An empty place for a server, that its user may write to.
     pub(super) fn prepare() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mine = |path: &Path, mode| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-            if let Some((user, group)) = owner() {
-                chown(path, Some(user), Some(group)).unwrap();
-            }
-        };
         mine(dir.path(), 0o755);
         let data = dir.path().join("data");
         std::fs::create_dir(&data).unwrap();
@@ -61,6 +55,24 @@ impl Server {
 
     pub(super) fn url(&self) -> String {
         url_at(self.port)
+    }
+
+    /// Takes TLS from now on, too.
+    pub(super) async fn speak_tls(&self, certificate: &Path, key: &Path) {
+        for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = self.data().join(name);
+            std::fs::copy(from, &to).unwrap();
+            mine(&to, 0o600);
+        }
+        let client = connect(&self.url()).await.unwrap();
+        client.batch_execute("ALTER SYSTEM SET ssl = on").await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let began = Instant::now();
+        let speaks = async || client.query_one("SHOW ssl", &[]).await.unwrap().get::<_, String>(0) == "on";
+        while !speaks().await {
+            assert!(began.elapsed() < Duration::from_secs(60), "the server does not load its certificate");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -144,6 +156,14 @@ fn as_owner(program: &str) -> Command {
         command.uid(user).gid(group);
     }
     command
+}
+
+/// Gives a file to the user of the server.
+fn mine(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    if let Some((user, group)) = owner() {
+        chown(path, Some(user), Some(group)).unwrap();
+    }
 }
 
 /// The user `postgres`, where the tests run as root.

@@ -5,100 +5,63 @@ use std::time::Duration;
 
 use daa_core::bus::{BusError, EventBus, Message, SubscribeOptions};
 use daa_store::rabbitmq::RabbitOptions;
-use tokio::time::{Instant, sleep, timeout};
+use lapin::options::QueueDeleteOptions;
 
 use super::connect;
 use super::server::{Server, free_port, listens};
-use crate::bus_load::{
-    Bus, a_message_whose_consumer_dies_becomes_a_dead_letter, nothing_is_lost_doubled_or_reordered,
-};
+use crate::bus_faults::{self, Broker};
+use crate::bus_load::Bus;
 use crate::certificates::Certificates;
-use crate::proxy::Proxy;
 
-fn options(address: SocketAddr) -> RabbitOptions {
-    let server = format!("amqp://guest:guest@{address}/%2f");
-    RabbitOptions::new(&server, "bus".parse().unwrap()).unwrap().with_partitions(2)
+fn url(address: SocketAddr) -> String {
+    format!("amqp://guest:guest@{address}/%2f")
 }
 
-async fn bus(address: SocketAddr) -> Bus {
-    connect(options(address)).await
-}
+impl Broker for Server {
+    fn address(&self) -> SocketAddr {
+        Self::address(self)
+    }
 
-fn address(proxy: &Proxy) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], proxy.port()))
+    fn kill(&mut self) {
+        Self::kill(self);
+    }
+
+    async fn start_again(&mut self) {
+        Self::start_again(self).await;
+    }
+
+    async fn bus(address: SocketAddr, confirm_within: Duration) -> Bus {
+        let options = RabbitOptions::new(&url(address), "bus".parse().unwrap()).unwrap();
+        connect(options.with_partitions(2).with_confirm_within(confirm_within)).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_loses_doubles_and_reorders_nothing() {
-    let mut server = Server::start().await;
-    let (publisher, consumer) = (bus(server.address()).await, bus(server.address()).await);
-    let watched = publisher.clone();
-    nothing_is_lost_doubled_or_reordered(publisher, consumer, async {
-        server.kill();
-        sleep(Duration::from_millis(700)).await;
-        let health = watched.health().await;
-        assert!(!health.is_ready() && health.is_live(), "{health:?}");
-        server.start_again().await;
-    })
-    .await;
-    let health = watched.health().await;
-    assert!(health.is_ready() && health.reconnects >= 1, "{health:?}");
+    let server = Server::start().await;
+    bus_faults::a_killed_broker_loses_doubles_and_reorders_nothing(server, 1).await;
 }
 
 /// One broker for all that does not kill it, as it takes a while to start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failing_networks_lose_double_and_reorder_nothing() {
+async fn failing_networks_and_full_queues_lose_nothing() {
     let server = Server::start().await;
-    let (to_publisher, to_consumer) = (Proxy::to(server.address()).await, Proxy::to(server.address()).await);
-    let (publisher, consumer) = (bus(address(&to_publisher)).await, bus(address(&to_consumer)).await);
-    nothing_is_lost_doubled_or_reordered(publisher, consumer, async {
-        for _ in 0..4 {
-            to_publisher.cut();
-            sleep(Duration::from_millis(300)).await;
-            to_consumer.cut();
-            sleep(Duration::from_millis(300)).await;
-        }
-        to_publisher.refuse(true);
-        to_consumer.refuse(true);
-        sleep(Duration::from_secs(2)).await;
-        to_publisher.refuse(false);
-        to_consumer.refuse(false);
-        sleep(Duration::from_secs(2)).await;
-        to_publisher.delay(Duration::from_millis(200));
-        to_consumer.delay(Duration::from_millis(200));
-        sleep(Duration::from_secs(3)).await;
-        to_publisher.delay(Duration::ZERO);
-        to_consumer.delay(Duration::ZERO);
-    })
-    .await;
-
-    let proxy = Proxy::to(server.address()).await;
-    let (doomed, survivor) = (bus(address(&proxy)).await, bus(server.address()).await);
-    a_message_whose_consumer_dies_becomes_a_dead_letter(doomed, survivor, async {
-        proxy.refuse(true);
-    })
-    .await;
-    proxy.refuse(false);
-
-    let impatient = connect(options(address(&proxy)).with_confirm_within(Duration::from_secs(1))).await;
-    proxy.refuse(true);
-    let began = Instant::now();
-    let refused = impatient.publish(Message::new("t".parse().unwrap(), "1")).await;
-    assert!(matches!(refused, Err(BusError::Unconfirmed { .. })), "{refused:?}");
-    assert!(began.elapsed() < Duration::from_secs(3));
-    proxy.refuse(false);
-    let sent = timeout(Duration::from_secs(5), async {
-        while impatient.publish(Message::new("t".parse().unwrap(), "2")).await.is_err() {}
-    });
-    sent.await.unwrap();
-
+    bus_faults::failing_networks_lose_double_and_reorder_nothing(&server).await;
+    bus_faults::a_message_that_kills_its_consumer_ends_as_a_dead_letter(&server).await;
+    bus_faults::a_publisher_learns_that_nothing_was_confirmed_in_time(&server).await;
     a_full_queue_refuses_new_messages(server.address()).await;
+    let forget = async || {
+        let connection =
+            lapin::Connection::connect(&url(server.address()), Default::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.queue_delete("bus.dead".into(), QueueDeleteOptions::default()).await.unwrap();
+    };
+    bus_faults::a_message_whose_dead_letter_is_not_kept_comes_again(&server, forget).await;
 }
 
 async fn a_full_queue_refuses_new_messages(server: SocketAddr) {
     let small = std::num::NonZeroU64::new(64 << 10).unwrap();
-    let address = format!("amqp://guest:guest@{server}/%2f");
-    let options = RabbitOptions::new(&address, "small".parse().unwrap()).unwrap();
+    let options = RabbitOptions::new(&url(server), "small".parse().unwrap()).unwrap();
     let bus = connect(options.with_max_bytes(small)).await;
     let group = SubscribeOptions::new("full".parse().unwrap()).with_group("full".parse().unwrap());
     drop(bus.subscribe(group).await.unwrap());

@@ -1,5 +1,6 @@
 //! A prefix of its own for each test, in a bucket of a server that all share.
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -41,9 +42,15 @@ impl Server {
 
     /// One of its own.
     pub(super) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further arguments.
+    pub(super) fn start_with(arguments: &[&OsStr]) -> Self {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let child = Command::new("moto_server")
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -60,17 +67,20 @@ impl Server {
     /// `object_store` makes no buckets.
     pub(super) fn create_bucket(&self) {
         let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(self.request_for_bucket().as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(" 200 ") || answer.contains(" 409 "), "{answer}");
+    }
+
+    /// What asks for the bucket.
+    pub(super) fn request_for_bucket(&self) -> String {
         let scope = "Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-        write!(
-            stream,
+        format!(
             "PUT /{BUCKET} HTTP/1.1\r\nHost: {}\r\nAuthorization: AWS4-HMAC-SHA256 {scope}\r\n\
              Content-Length: 0\r\nConnection: close\r\n\r\n",
             self.address
         )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains(" 200 ") || answer.contains(" 409 "), "{answer}");
     }
 }
 
@@ -85,10 +95,13 @@ impl Drop for Server {
 
 /// A new place in the bucket.
 pub(super) fn bucket(address: SocketAddr) -> Bucket {
+    bucket_at(&format!("http://{address}")).with_plain_http()
+}
+
+pub(super) fn bucket_at(endpoint: &str) -> Bucket {
     Bucket::new(&format!("s3://{BUCKET}/{:016x}", rand::random::<u64>()))
         .unwrap()
-        .with_plain_http()
-        .with_setting("endpoint", &format!("http://{address}"))
+        .with_setting("endpoint", endpoint)
         .with_setting("region", "us-east-1")
         .with_setting("access_key_id", "test")
         .with_setting("secret_access_key", "test")
