@@ -6,18 +6,26 @@
 mod archived;
 mod batch;
 mod error;
+mod lag;
 mod memory;
+mod poison;
 mod record;
 mod store;
 mod subscription;
+#[cfg(feature = "runtime")]
+mod tail;
 
 pub use archived::{ArchiveError, Archived};
 pub use batch::{Batch, BatchLimits, ExpectedVersion, NewEvent, StreamWrite};
 pub use error::{AppendError, DecodeError, ReadError};
+pub use lag::Lag;
 pub use memory::MemoryEventStore;
+pub use poison::OnPoison;
 pub use record::{Appended, Position, RecordedEvent, Version};
 pub use store::{EventStore, PageSize, ReadAll};
 pub use subscription::Subscription;
+#[cfg(feature = "runtime")]
+pub(crate) use tail::last_event;
 
 #[cfg(all(feature = "test-util", feature = "runtime"))]
 pub mod testing;

@@ -216,6 +216,12 @@ ids! {
     LeaseName;
     /// Names one who acquires leases: a process, with something in its name that no earlier one had.
     HolderId;
+    /// Names a relay from a store to a bus, and is the source that its messages name.
+    RelayName;
+    /// Names an inbox: what one consumer, or one group of them, has acted on.
+    InboxName;
+    /// Names a projection, for people.
+    ProjectionName;
     /// Names a schedule, and begins the names of the runs that it starts.
     ScheduleId;
 }

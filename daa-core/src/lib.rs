@@ -22,20 +22,29 @@ pub mod artifact;
 pub mod bus;
 pub mod cache;
 pub mod clock;
+mod counters;
 pub mod digest;
 pub mod event;
 mod failure_text;
 pub mod fault;
 pub mod health;
 pub mod id;
+#[cfg(feature = "runtime")]
+pub mod inbox;
 pub mod lease;
 pub mod limiter;
 #[cfg(feature = "runtime")]
 pub mod orchestrator;
 #[cfg(feature = "runtime")]
 pub mod plugin;
+#[cfg(feature = "runtime")]
+pub mod projection;
+#[cfg(feature = "runtime")]
+pub mod relay;
 pub mod resilience;
 pub mod seed;
 pub mod shutdown;
+#[cfg(feature = "runtime")]
+mod standby;
 pub mod suggest;
 pub mod workflow;

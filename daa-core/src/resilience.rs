@@ -56,6 +56,8 @@ pub use ext::ExecutorExt;
 pub use fallback::WithFallback;
 pub use rate_limited::RateLimited;
 pub use retried::Retried;
+#[cfg(feature = "runtime")]
+pub(crate) use retry::jitter;
 pub use retry::{RetryBudget, RetryPolicy};
 pub use time_limited::TimeLimited;
 #[cfg(feature = "runtime")]

@@ -4,6 +4,8 @@
 //!   acknowledged appends survive `kill -9` and power loss (feature `sqlite`, on by default);
 //! - [`PostgresEventStore`](postgres::PostgresEventStore): the same on PostgreSQL, for any number of machines
 //!   (feature `postgres`);
+//! - [`SqliteReadModel`](sqlite::SqliteReadModel) and [`PostgresReadModel`](postgres::PostgresReadModel):
+//!   [read models](daa_core::projection) in tables, with their position in the same transaction;
 //! - [`NatsBus`](nats::NatsBus): an [`EventBus`](daa_core::bus::EventBus) on NATS JetStream (feature `nats`);
 //! - [`RabbitBus`](rabbitmq::RabbitBus): the same on RabbitMQ (feature `rabbitmq`);
 //! - [`RedisCache`](redis::RedisCache), [`RedisLeases`](redis::RedisLeases) and

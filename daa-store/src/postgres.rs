@@ -31,8 +31,10 @@ mod erase;
 mod follow;
 mod job;
 mod log;
+mod model_schemas;
 mod names;
 mod options;
+mod projection;
 mod read;
 mod replica;
 mod schema;
@@ -41,5 +43,8 @@ mod times;
 mod writer;
 
 pub use options::{PostgresOptions, PostgresOptionsError};
+pub use projection::{MaterializedView, PostgresProjection, PostgresReadModel};
 pub use replica::StaleReads;
 pub use store::PostgresEventStore;
+/// The client, whose types projections to PostgreSQL are written in.
+pub use tokio_postgres;

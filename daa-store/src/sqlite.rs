@@ -16,7 +16,9 @@ mod erase;
 mod file;
 mod intern;
 mod job;
+mod model_files;
 mod options;
+mod projection;
 mod read;
 mod readers;
 mod schema;
@@ -26,4 +28,7 @@ mod watcher;
 mod writer;
 
 pub use options::{OpenCheck, Sharing, SqliteOptions};
+pub use projection::{SqliteProjection, SqliteReadModel};
+/// The engine, whose types projections to SQLite are written in.
+pub use rusqlite;
 pub use store::SqliteEventStore;

@@ -20,8 +20,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Parser;
 use daa::core::agent::StepResult;
-use daa::core::bus::{Message, SubscribeOptions, Subscriber, Topic};
+use daa::core::bus::{Message, SubscribeOptions, Subscriber};
 use daa::core::cache::{Cache, CacheEntry, CacheKey};
+use daa::core::id::Topic;
 use daa::prelude::*;
 use daa::store::backends::Backends;
 use tokio::sync::Mutex;
@@ -64,18 +65,15 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let (usd, me): (_, AgentId) = (Currency::new("USD", 2)?, format!("buyer-{run}").try_into()?);
     let auditor = Auditor::begin(&backends, &clock, &me).await?;
 
+    // Money: 50.00 in an account, of which 30.00 may be spent in an hour.
     let ledger = Ledger::open(backends.store.clone(), clock.clone()).await?;
-    let bank: AccountId = format!("bank-{run}").try_into()?;
+    let (bank, own): (AccountId, _) = (format!("bank-{run}").try_into()?, Account::of_agent(&me, usd)?);
+    let purse = own.id.clone();
     ledger.open_account(Account::new(bank.clone(), usd, AccountKind::Issuance)).await?;
-    ledger.open_account(Account::of_agent(&me, usd)?).await?;
-    let fund = Transfer::new(
-        format!("fund-{run}").try_into()?,
-        bank,
-        Account::of_agent(&me, usd)?.id().clone(),
-        usd.parse("50")?,
-    );
-    ledger.transfer(fund).await?;
-    let (name, hourly) = (format!("hourly-{run}").try_into()?, Period::Fixed(Window::HOUR));
+    ledger.open_account(own).await?;
+    let fund = format!("fund-{run}").try_into()?;
+    ledger.transfer(Transfer::new(fund, bank, purse.clone(), usd.parse("50")?)).await?;
+    let (name, hourly) = (format!("hourly-{run}").as_str().try_into()?, Period::Fixed(Window::HOUR));
     ledger.set_budget(Budget::new(name, me.clone(), usd.parse("30")?, hourly)).await?;
 
     let rules = RulesEngine::new(Ruleset::from_toml(RULES)?);
@@ -102,8 +100,10 @@ async fn run(args: &Args) -> Result<(), Failure> {
         .with_collector(collector_fn("worth", move || worth.clone().now())?)
         .with_strategy(strategy_fn("bargain", move |now| match (now.metric("asked"), now.metric("worth")) {
             (Some(asked), Some(worth)) if asked < worth => {
-                let price = usd.parse(&format!("{asked:.2}")).ok();
-                price.map(|price| PlannedAction::new(kind.clone()).with_max_cost(price)).into_iter().collect()
+                let price = format!("{asked:.2}");
+                let most = usd.parse(&price).ok();
+                let plan = |most| PlannedAction::new(kind.clone()).with_params(price.into()).with_max_cost(most);
+                most.map(plan).into_iter().collect()
             }
             _ => Vec::new(),
         })?)
@@ -126,7 +126,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
         println!("{asked:>5} is asked: {done}");
     }
 
-    let balance = ledger.balance(Account::of_agent(&me, usd)?.id(), usd).await?;
+    let balance = ledger.balance(&purse, usd).await?;
     let left = balance.map_or(0, |balance| balance.available().units());
     println!("{} is left", usd.units(left));
     println!("what coffee is worth was looked up: {}", looked_up.load(Ordering::Relaxed));

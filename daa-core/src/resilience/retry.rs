@@ -101,7 +101,7 @@ impl RetryPolicy {
 }
 
 /// Uniform between zero and `span`, in whole milliseconds.
-fn jitter(seed: Seed, span: Duration) -> Duration {
+pub(crate) fn jitter(seed: Seed, span: Duration) -> Duration {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let scaled = (u128::from(seed.rng().next_u64()) * (u128::from(millis) + 1)) >> 64;
     Duration::from_millis(u64::try_from(scaled).unwrap_or(millis))

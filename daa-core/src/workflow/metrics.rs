@@ -1,63 +1,10 @@
 //! What an engine has done so far, in numbers.
 
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// One number that only grows.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub(super) fn one(&self) {
-        self.add(1);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-macro_rules! counters {
-    ($(#[doc = $doc:literal] $name:ident,)*) => {
-        /// The numbers as they grow.
-        #[derive(Debug, Default)]
-        pub(super) struct Counters {
-            $(pub(super) $name: Counter,)*
-        }
-
-        /// What an engine has done since it was built.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct WorkflowMetrics {
-            $(#[doc = $doc] pub $name: u64,)*
-        }
-
-        impl Counters {
-            pub(super) fn read(&self) -> WorkflowMetrics {
-                WorkflowMetrics { $($name: self.$name.get(),)* }
-            }
-        }
-
-        /// In the text format that Prometheus reads.
-        impl fmt::Display for WorkflowMetrics {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                $(
-                    let help = $doc.trim();
-                    writeln!(f, "# HELP daa_workflow_{0}_total {help}", stringify!($name))?;
-                    writeln!(f, "# TYPE daa_workflow_{0}_total counter", stringify!($name))?;
-                    writeln!(f, "daa_workflow_{0}_total {1}", stringify!($name), self.$name)?;
-                )*
-                Ok(())
-            }
-        }
-    };
-}
+use crate::counters::counters;
 
 counters! {
+    /// What an engine has done since it was built.
+    WorkflowMetrics, "daa_workflow";
     /// Runs that were started here.
     runs_started,
     /// Runs that completed here.

@@ -22,6 +22,7 @@ mod nats;
 mod objects;
 #[cfg(feature = "live-postgres")]
 mod postgres;
+mod projection;
 #[cfg(any(feature = "live-postgres", feature = "live-artefacts"))]
 mod proxy;
 #[cfg(feature = "live")]

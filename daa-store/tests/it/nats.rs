@@ -1,6 +1,7 @@
 //! The event bus on NATS JetStream: the suite that every bus runs, against the server of `DAA_TEST_NATS`.
 
 mod faults;
+mod relay;
 mod server;
 
 use std::sync::Arc;

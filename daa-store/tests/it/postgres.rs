@@ -7,6 +7,8 @@ mod following;
 mod format_1;
 mod history;
 mod processes;
+pub(crate) mod projection;
+mod relay;
 mod replicas;
 mod rolling;
 mod schema;
