@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// memory:, sqlite:FILE or postgres://… [default: sqlite:daa-grow.db in the folder for temporary files]
+    /// memory:, sqlite:FILE or postgres://… [default: sqlite:daa-grow/events.db in the folder for temporary files]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 
@@ -42,8 +42,11 @@ impl Args {
             }
         }
         if config.store.url.is_none() && config.store.url_file.is_none() {
-            let file = std::env::temp_dir().join("daa-grow").join("events.db");
-            config.store.url = Some(BackendUrl::new(format!("sqlite:{}", file.display())));
+            let folder = std::env::temp_dir().join("daa-grow");
+            // Where that fails, opening the store says why.
+            let _ = std::fs::create_dir_all(&folder);
+            config.store.url =
+                Some(BackendUrl::new(format!("sqlite:{}", folder.join("events.db").display())));
         }
         Ok(config)
     }

@@ -39,7 +39,7 @@ impl Auditor {
         let relay = Relay::new(name, holder, store, bus, clock, RelayOptions::default())?;
         let (trigger, shutdown) = ShutdownTrigger::new();
         let relay = tokio::spawn(relay.run(shutdown));
-        Ok(Self { streams: format!("action/agent/{agent}/"), subscriber, relay, trigger })
+        Ok(Self { streams: format!("action/{agent}/"), subscriber, relay, trigger })
     }
 
     /// How many purchases the auditor heard of, once it has heard of all that were paid for, and what was paid.

@@ -73,7 +73,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
     ledger.open_account(own).await?;
     let fund = format!("fund-{run}").try_into()?;
     ledger.transfer(Transfer::new(fund, bank, purse.clone(), usd.parse("50")?)).await?;
-    let (name, hourly) = (format!("hourly-{run}").as_str().try_into()?, Period::Fixed(Window::HOUR));
+    let (name, hourly) = ("hourly".try_into()?, Period::Fixed(Window::HOUR));
     ledger.set_budget(Budget::new(name, me.clone(), usd.parse("30")?, hourly)).await?;
 
     let rules = RulesEngine::new(Ruleset::from_toml(RULES)?);
@@ -89,11 +89,12 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let worth = Worth::of(backends.cache.clone(), &run)?;
     let (looked_up, buy): (_, ActionKind) = (worth.looked_up.clone(), "coffee.buy".try_into()?);
     let kind = buy.clone();
-    let bought = executor_fn(|action| {
-        let paid = action.max_cost();
-        Box::pin(
-            async move { Ok(paid.into_iter().fold(Outcome::new("a bag of coffee"), Outcome::with_cost)) },
-        )
+    let bought = executor_fn(move |action| {
+        let price = action.params_as::<String>();
+        Box::pin(async move {
+            let paid = usd.parse(&price?).map_err(ExecuteError::rejected)?;
+            Ok(Outcome::new("a bag of coffee").with_cost(paid))
+        })
     });
     let mut agent = Agent::builder(me.clone(), gate, backends.store.clone(), clock.clone())
         .with_collector(collector_fn("asked", move || next_price(prices.clone()))?)
@@ -102,7 +103,8 @@ async fn run(args: &Args) -> Result<(), Failure> {
             (Some(asked), Some(worth)) if asked < worth => {
                 let price = format!("{asked:.2}");
                 let most = usd.parse(&price).ok();
-                let plan = |most| PlannedAction::new(kind.clone()).with_params(price.into()).with_max_cost(most);
+                let plan =
+                    |most| PlannedAction::new(kind.clone()).with_params(price.into()).with_max_cost(most);
                 most.map(plan).into_iter().collect()
             }
             _ => Vec::new(),
@@ -113,7 +115,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
 
     let mut purchases = 0;
     for asked in ASKED {
-        backends.bus.publish(Message::new(topic.clone(), asked)).await?;
+        let _ = backends.bus.publish(Message::new(topic.clone(), asked)).await?;
         let report = agent.cycle().await?;
         let done = match report.steps.first().map(|step| &step.result) {
             None => "too dear".to_owned(),

@@ -47,6 +47,7 @@ impl fmt::Display for PartHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, without, condition } = self;
         match condition {
+            Condition::Ready { answered_in } if answered_in.is_zero() => write!(f, "{part}: ready"),
             Condition::Ready { answered_in } => write!(f, "{part}: ready, answered in {answered_in:.1?}"),
             Condition::Unavailable { reason } => write!(f, "{part}: away, {without}: {reason}"),
             Condition::Closed => write!(f, "{part}: closed, {without}"),
