@@ -214,7 +214,7 @@ impl Probe for Part {
     async fn condition(&self) -> Condition {
         match &self.2 {
             Some(condition) => condition.clone(),
-            None => std::future::pending().await,
+            None => pending().await,
         }
     }
 }
@@ -232,14 +232,14 @@ async fn a_process_without_its_cache_is_degraded_and_one_without_its_ledger_is_n
         "{}",
         health.parts
     );
-    orchestrator.shutdown().await;
+    assert!(orchestrator.shutdown().await.is_orderly());
 
     let ledger = Arc::new(Part("ledger", Without::Refuses, Some(Condition::Closed)));
     let world = World::new();
     let orchestrator = world.builder().with_probe(cache).with_probe(ledger).start().await.unwrap();
     let health = orchestrator.health().await;
     assert!(!health.is_ready() && !health.parts.is_degraded(), "{health:?}");
-    orchestrator.shutdown().await;
+    assert!(orchestrator.shutdown().await.is_orderly());
 }
 
 #[tokio::test]

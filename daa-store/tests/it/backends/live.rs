@@ -64,12 +64,13 @@ async fn a_process_on_servers_is_degraded_without_its_cache_and_not_ready_withou
 
     append(&*backends.store, "test.one.v1").await;
     let mut subscriber = backends.bus.subscribe(SubscribeOptions::new("t".parse().unwrap())).await.unwrap();
-    backends.bus.publish(Message::new("t".parse().unwrap(), "hello")).await.unwrap();
+    let published = backends.bus.publish(Message::new("t".parse().unwrap(), "hello")).await.unwrap();
+    assert!(!published.is_duplicate(), "{published:?}");
     let delivery = subscriber.next().await.unwrap().unwrap();
     assert_eq!(delivery.message().payload(), "hello");
     delivery.ack().await.unwrap();
     let key = CacheKey::new("price").unwrap();
-    backends.cache.put(&key, CacheEntry::new("1".into(), Duration::from_secs(60))).await.unwrap();
+    backends.cache.put(&key, CacheEntry::new("1", Duration::from_secs(60))).await.unwrap();
 
     cache.refuse(true);
     cache.cut();
