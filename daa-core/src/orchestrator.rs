@@ -54,7 +54,7 @@ mod supervisor;
 
 pub use builder::OrchestratorBuilder;
 pub use error::StartError;
-pub use health::{Health, ServiceHealth, ServiceState, StoreHealth};
+pub use health::{Health, ServiceHealth, ServiceState};
 pub use report::{OpenLeft, ServiceEnd, ShutdownReport};
 pub use restart::RestartPolicy;
 pub use running::DaaOrchestrator;

@@ -15,6 +15,7 @@
 //! - [`ObjectArtifacts`](object::ObjectArtifacts): the same in S3, GCS, Azure (features `s3`, `gcs`, `azure`), or any
 //!   other object store (feature `object-store`);
 //! - [`KeyRing`](cipher::KeyRing): keys that seal artefacts at rest (feature `encryption`);
+//! - [`Backends`](backends::Backends): all of them from one configuration, and how they are (feature `config`);
 //! - [`DataDir`](data_dir::DataDir): one directory that holds both, and belongs to one process or to several that
 //!   share it (feature `sqlite`).
 #![cfg_attr(
@@ -32,6 +33,8 @@
     )
 )]
 
+#[cfg(feature = "config")]
+pub mod backends;
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
 pub mod bus;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

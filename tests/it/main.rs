@@ -1,6 +1,7 @@
 //! The facade, seen from outside: the examples as programs, and what a crash does to them.
 
 mod crash;
+mod grow;
 mod program;
 mod refusals;
 mod workflow_examples;

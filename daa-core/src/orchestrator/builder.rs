@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use super::error::StartError;
 use super::health::ServiceHealth;
 use super::restart::RestartPolicy;
-use super::running::{DaaOrchestrator, STORE_PATIENCE};
+use super::running::{DaaOrchestrator, PATIENCE};
 use super::service::Service;
 use super::supervisor::{Factory, Supervised, Supervisor};
 use crate::action::Gate;
 use crate::bus::{EventBus, InProcessBus};
 use crate::clock::Clock;
 use crate::event::EventStore;
+use crate::health::{BusProbe, Probe, StoreProbe};
 use crate::plugin::PluginHost;
 use crate::resilience::within;
 use crate::shutdown::ShutdownTrigger;
@@ -29,6 +30,7 @@ pub struct OrchestratorBuilder {
     clock: Arc<dyn Clock>,
     bus: Arc<dyn EventBus>,
     plugins: Option<PluginHost>,
+    probes: Vec<Arc<dyn Probe>>,
     services: Vec<Supervised>,
     grace: Duration,
 }
@@ -36,7 +38,16 @@ pub struct OrchestratorBuilder {
 impl OrchestratorBuilder {
     pub(super) fn new(store: Arc<dyn EventStore>, gate: Gate, clock: Arc<dyn Clock>) -> Self {
         let bus = Arc::new(InProcessBus::new(clock.clone()));
-        Self { store, gate, clock, bus, plugins: None, services: Vec::new(), grace: Duration::from_secs(10) }
+        Self {
+            store,
+            gate,
+            clock,
+            bus,
+            plugins: None,
+            probes: Vec::new(),
+            services: Vec::new(),
+            grace: Duration::from_secs(10),
+        }
     }
 
     /// Sets the bus; by default one within the process.
@@ -48,6 +59,13 @@ impl OrchestratorBuilder {
     /// Sets the plugins, which are initialised before any service starts.
     pub fn with_plugins(mut self, plugins: PluginHost) -> Self {
         self.plugins = Some(plugins);
+        self
+    }
+
+    /// Adds something that the process leans on beside store and bus, such as a cache, to what
+    /// [`health`](DaaOrchestrator::health) asks.
+    pub fn with_probe(mut self, probe: Arc<dyn Probe>) -> Self {
+        self.probes.push(probe);
         self
     }
 
@@ -96,7 +114,7 @@ impl OrchestratorBuilder {
                 return Err(StartError::DuplicateService { name: service.name.clone() });
             }
         }
-        let limit = STORE_PATIENCE;
+        let limit = PATIENCE;
         let head = within(&*self.clock, limit, self.store.head()).await;
         head.ok_or(StartError::StoreTimedOut { limit })??;
         if let Some(plugins) = &self.plugins {
@@ -113,12 +131,18 @@ impl OrchestratorBuilder {
             shutdown: shutdown.clone(),
         });
         let tasks = supervisors.map(|supervisor| tokio::spawn(supervisor.supervise())).collect();
+        let mut probes: Vec<Arc<dyn Probe>> = vec![
+            Arc::new(StoreProbe::new(self.store.clone(), self.clock.clone())),
+            Arc::new(BusProbe::new(self.bus.clone())),
+        ];
+        probes.extend(self.probes);
         Ok(DaaOrchestrator {
             store: self.store,
             gate: self.gate,
             clock: self.clock,
             bus: self.bus,
             plugins: self.plugins,
+            probes,
             grace: self.grace,
             board,
             tasks,

@@ -2,7 +2,7 @@
 
 use super::service::ServiceName;
 use crate::clock::Timestamp;
-use crate::event::Position;
+use crate::health::HealthReport;
 use crate::plugin::{PluginState, PluginStatus};
 
 /// Where a service stands.
@@ -55,22 +55,6 @@ impl ServiceHealth {
     }
 }
 
-/// Whether the event store answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreHealth {
-    /// It does, and stands here.
-    Reachable {
-        /// The position of its last event.
-        head: Position,
-    },
-    /// It does not.
-    Unreachable {
-        /// Why, for people.
-        error: String,
-    },
-}
-
 /// How everything is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,18 +63,25 @@ pub struct Health {
     pub services: Vec<ServiceHealth>,
     /// The plugins, in the order of initialisation.
     pub plugins: Vec<PluginStatus>,
-    /// The event store.
-    pub store: StoreHealth,
+    /// What the process leans on: event store and bus first, then the [probes](super::OrchestratorBuilder::with_probe)
+    /// that were added.
+    pub parts: HealthReport,
 }
 
 impl Health {
-    /// Whether the store answers and no service or plugin has failed or is being started again.
+    /// Whether the process takes work: nothing is missing without which it refuses it.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.parts.is_ready()
+    }
+
+    /// Whether everything answers, and no service or plugin has failed or is being started again.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let failed = |state: &ServiceState| {
             matches!(state, ServiceState::Failed { .. } | ServiceState::Resting { .. })
         };
-        matches!(self.store, StoreHealth::Reachable { .. })
+        self.parts.missing().next().is_none()
             && !self.services.iter().any(|service| failed(&service.state))
             && !self.plugins.iter().any(|plugin| matches!(plugin.state, PluginState::Failed { .. }))
     }

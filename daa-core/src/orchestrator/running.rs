@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 use super::builder::OrchestratorBuilder;
-use super::health::{Health, ServiceHealth, ServiceState, StoreHealth};
+use super::health::{Health, ServiceHealth, ServiceState};
 use super::report::{OpenLeft, ServiceEnd, ShutdownReport};
 use super::service::ServiceName;
 use super::supervisor::Board;
@@ -16,12 +16,13 @@ use crate::bus::EventBus;
 use crate::clock::Clock;
 use crate::event::EventStore;
 use crate::failure_text::error_text;
+use crate::health::{Probe, examine};
 use crate::plugin::PluginHost;
 use crate::resilience::within;
 use crate::shutdown::ShutdownTrigger;
 
-/// How long the store may take to answer a question about health.
-pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long what the process leans on may take to say how it is.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the list of open actions, which reads the whole log, may take at the end.
 const LOG_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a task that was cut off may take to be gone.
@@ -39,6 +40,7 @@ pub struct DaaOrchestrator {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Arc<dyn EventBus>,
     pub(super) plugins: Option<PluginHost>,
+    pub(super) probes: Vec<Arc<dyn Probe>>,
     pub(super) grace: Duration,
     pub(super) board: Arc<Board>,
     pub(super) tasks: Vec<JoinHandle<()>>,
@@ -75,18 +77,14 @@ impl DaaOrchestrator {
         self.plugins.as_ref()
     }
 
-    /// How everything is. Asks the store, and gives it five seconds.
+    /// How everything is. Asks everything that the process leans on at once, and gives it five seconds.
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn health(&self) -> Health {
-        let store = match within(&*self.clock, STORE_PATIENCE, self.store.head()).await {
-            Some(Ok(head)) => StoreHealth::Reachable { head },
-            Some(Err(error)) => StoreHealth::Unreachable { error: error_text(&error) },
-            None => StoreHealth::Unreachable { error: format!("no answer within {STORE_PATIENCE:?}") },
-        };
+        let parts = examine(&*self.clock, PATIENCE, &self.probes).await;
         let plugins = self.plugins.as_ref().map(PluginHost::status).unwrap_or_default();
-        Health { services: self.board.borrow().clone(), plugins, store }
+        Health { services: self.board.borrow().clone(), plugins, parts }
     }
 
     /// Waits until no service runs or will run again.

@@ -13,10 +13,11 @@ use daa_core::event::{
     AppendError, Appended, Batch, EventStore, MemoryEventStore, PageSize, Position, ReadError, RecordedEvent,
     Subscription, Version,
 };
+use daa_core::health::{Condition, Probe, Without, examine};
 use daa_core::id::{ActionId, PluginName, StreamId};
 use daa_core::orchestrator::{
     DaaOrchestrator, OpenLeft, OrchestratorBuilder, RestartPolicy, Service, ServiceEnd, ServiceError,
-    ServiceHealth, ServiceName, ServiceState, StartError, StoreHealth,
+    ServiceHealth, ServiceName, ServiceState, StartError,
 };
 use daa_core::plugin::semver::Version as PluginVersion;
 use daa_core::plugin::{
@@ -181,7 +182,11 @@ async fn brings_everything_up_and_down_in_order() {
     assert!(health.is_healthy(), "{health:?}");
     assert_eq!(health.services[0].state, ServiceState::Running);
     assert_eq!(health.plugins[1].state, PluginState::Running);
-    assert_eq!(health.store, StoreHealth::Reachable { head: Position::START });
+    assert_eq!(
+        health.parts.parts.iter().map(|part| part.part.as_str()).collect::<Vec<_>>(),
+        ["store", "bus"]
+    );
+    assert!(health.is_ready() && !health.parts.is_degraded(), "{}", health.parts);
     let report = orchestrator.shutdown().await;
     assert!(report.is_orderly(), "{report:?}");
     assert_eq!(
@@ -190,6 +195,68 @@ async fn brings_everything_up_and_down_in_order() {
     );
     let closed = bus.publish(Message::new("t".parse().unwrap(), "")).await;
     assert!(matches!(closed, Err(BusError::Closed)), "{closed:?}");
+}
+
+/// A part that is as it is told to be.
+#[derive(Debug)]
+struct Part(&'static str, Without, Option<Condition>);
+
+#[async_trait]
+impl Probe for Part {
+    fn part(&self) -> &str {
+        self.0
+    }
+
+    fn without(&self) -> Without {
+        self.1
+    }
+
+    async fn condition(&self) -> Condition {
+        match &self.2 {
+            Some(condition) => condition.clone(),
+            None => pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_process_without_its_cache_is_degraded_and_one_without_its_ledger_is_not_ready() {
+    let world = World::new();
+    let away = Condition::Unavailable { reason: "connection refused".to_owned() };
+    let cache = Arc::new(Part("cache", Without::Slows, Some(away)));
+    let orchestrator = world.builder().with_probe(cache.clone()).start().await.unwrap();
+    let health = orchestrator.health().await;
+    assert!(health.is_ready() && health.parts.is_degraded() && !health.is_healthy(), "{health:?}");
+    assert!(
+        health.parts.to_string().ends_with("\ncache: away, work goes on, slower: connection refused"),
+        "{}",
+        health.parts
+    );
+    assert!(orchestrator.shutdown().await.is_orderly());
+
+    let ledger = Arc::new(Part("ledger", Without::Refuses, Some(Condition::Closed)));
+    let world = World::new();
+    let orchestrator = world.builder().with_probe(cache).with_probe(ledger).start().await.unwrap();
+    let health = orchestrator.health().await;
+    assert!(!health.is_ready() && !health.parts.is_degraded(), "{health:?}");
+    assert!(orchestrator.shutdown().await.is_orderly());
+}
+
+#[tokio::test]
+async fn a_part_that_never_answers_does_not_hold_up_the_others() {
+    let clock = ManualClock::default();
+    let silent: Arc<dyn Probe> = Arc::new(Part("silent", Without::Waits, None));
+    let ready = Condition::Ready { answered_in: Duration::ZERO };
+    let quick: Arc<dyn Probe> = Arc::new(Part("quick", Without::Refuses, Some(ready.clone())));
+    let limit = Duration::from_secs(3);
+    let asked = clock.clone();
+    let report = tokio::spawn(async move { examine(&asked, limit, &[silent, quick]).await });
+    idle().await;
+    clock.advance(limit);
+    let report = report.await.unwrap();
+    let no_answer = Condition::Unavailable { reason: "no answer within 3s".to_owned() };
+    let conditions: Vec<_> = report.parts.into_iter().map(|part| part.condition).collect();
+    assert_eq!(conditions, [no_answer, ready]);
 }
 
 #[tokio::test]

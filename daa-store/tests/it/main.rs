@@ -1,6 +1,8 @@
 //! Tests of daa-store on real files and, with the feature `live`, against real servers.
 
 mod archived;
+#[cfg(feature = "config")]
+mod backends;
 mod backup;
 #[cfg(feature = "live")]
 mod bus_faults;
