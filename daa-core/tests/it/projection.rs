@@ -197,8 +197,9 @@ async fn all_between_poison_and_what_was_erased_is_in_the_model_and_each_erased_
     let stopping = options().with_on_poison(OnPoison::Skip).with_on_erased(OnErased::Stop);
     let error = start(Arc::new(model.clone()), &store, &clock, stopping).task.await.unwrap().unwrap_err();
     assert!(matches!(&error, ProjectorError::Erased { position, .. } if position.get() == 4), "{error:?}");
-    let building = model.state().await.unwrap().building.unwrap();
-    assert_eq!(building.position, Position::new(3), "all before what was erased is in the model");
+    let live = model.live().unwrap();
+    assert_eq!(live.position, Position::new(3), "all before what was erased is in the model");
+    assert_eq!(live.model["order/0"], 1);
     // One before the poison, and one behind it that is read twice.
     store.erase(&"gone/1".parse().unwrap(), Version::new(1)).await.unwrap();
     let model = MemoryReadModel::new(Count::new(1));
