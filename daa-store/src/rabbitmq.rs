@@ -8,6 +8,9 @@
 //!   the others stand by for the partitions, and share the messages without a key. A subscription of its own is a group
 //!   that nobody else knows, and that RabbitMQ removes when its subscriber has been away for
 //!   [some time](RabbitOptions::with_idle_limit).
+//! - Each queue that a subscriber takes from has a channel of its own. One of a partition is closed, rather than its consumer
+//!   cancelled, when the last message in the hands of a member that left is answered: the broker then takes back what else
+//!   it had sent before the next member gets anything. Each member that leaves costs such a message an attempt.
 //! - Each publication is mandatory, waits for the broker's confirmation, and is sent again when none comes. RabbitMQ does
 //!   not remember ids: a message may come twice then, under its id, and
 //!   [`Deduplicated`](daa_core::bus::Deduplicated) drops the second one.

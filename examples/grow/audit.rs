@@ -34,9 +34,11 @@ impl Auditor {
     ) -> Result<Self, Failure> {
         let successes = SubscribeOptions::new("event.action.action.succeeded.v1".parse()?);
         let subscriber = backends.bus.subscribe(successes).await?;
-        let (name, holder) = ("grow".parse()?, format!("auditor-of-{agent}").parse()?);
+        // A relay of its own, from now on: what others did is not its concern.
+        let (name, holder) = (format!("grow-{agent}").parse()?, "auditor".parse()?);
+        let options = RelayOptions::default().with_start(backends.store.head().await?);
         let (store, bus, clock) = (backends.store.clone(), backends.bus.clone(), clock.clone());
-        let relay = Relay::new(name, holder, store, bus, clock, RelayOptions::default())?;
+        let relay = Relay::new(name, holder, store, bus, clock, options)?;
         let (trigger, shutdown) = ShutdownTrigger::new();
         let relay = tokio::spawn(relay.run(shutdown));
         Ok(Self { streams: format!("action/{agent}/"), subscriber, relay, trigger })

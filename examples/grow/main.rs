@@ -159,12 +159,13 @@ impl Worth {
     }
 
     async fn now(self) -> Result<f64, Failure> {
-        if let Some(known) = self.cache.get(&self.key).await? {
+        // A cache that is away costs time, and no answer.
+        if let Ok(Some(known)) = self.cache.get(&self.key).await {
             return Ok(std::str::from_utf8(&known)?.parse()?);
         }
         self.looked_up.fetch_add(1, Ordering::Relaxed);
         let entry = CacheEntry::new(Bytes::from_static(b"10"), Duration::from_secs(60));
-        self.cache.put(&self.key, entry).await?;
+        let _ = self.cache.put(&self.key, entry).await;
         Ok(10.0)
     }
 }

@@ -66,6 +66,8 @@ macro_rules! event_bus_conformance {
             messages_of_a_key_are_worked_on_one_after_the_other
             a_refused_message_holds_back_its_key
             a_group_keeps_the_order_of_each_key
+            a_leaving_member_leaves_the_order_of_its_key
+            members_that_come_and_go_leave_the_order_of_keys
             a_refused_message_comes_again
             a_refused_message_waits_longer_each_time
             a_refused_message_keeps_nothing_from_others

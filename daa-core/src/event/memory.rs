@@ -21,8 +21,8 @@ use crate::id::StreamId;
 #[derive(Clone, Debug)]
 pub struct MemoryEventStore {
     log: Arc<SharedLog>,
-    /// Kept out of the log, which subscriptions hold, so that they see the store go. `None` once closed; taken
-    /// only under the lock of the log.
+    /// Kept out of the log, which subscriptions hold, so that they see the store go. `None` once closed. It follows
+    /// the log, which is what reads are answered from.
     head: Arc<Mutex<Option<watch::Sender<Position>>>>,
 }
 
@@ -68,6 +68,14 @@ impl Log {
             *actual = Version::new(actual.get() + write.events.len() as u64);
         }
         Ok(())
+    }
+
+    fn append(&mut self, batch: Batch) -> Result<Appended, AppendError> {
+        if self.closed {
+            return Err(AppendError::Closed);
+        }
+        self.check_versions(&batch)?;
+        Ok(self.apply(batch))
     }
 
     fn apply(&mut self, batch: Batch) -> Appended {
@@ -167,13 +175,15 @@ impl ReadAll for SharedLog {
 impl EventStore for MemoryEventStore {
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         batch.check()?;
-        let mut log = self.log.lock();
-        let head = self.guarded_head();
-        // Sent under the lock of the log, so that the head never goes back.
-        let Some(head) = head.as_ref() else { return Err(AppendError::Closed) };
-        log.check_versions(&batch)?;
-        let appended = log.apply(batch);
-        head.send_replace(appended.last);
+        let appended = self.log.lock().append(batch)?;
+        // Subscriptions are woken when others can go on already; who was overtaken does not set the head back.
+        if let Some(head) = self.guarded_head().as_ref() {
+            head.send_if_modified(|head| {
+                let goes_on = *head < appended.last;
+                *head = appended.last.max(*head);
+                goes_on
+            });
+        }
         Ok(appended)
     }
 
@@ -205,7 +215,8 @@ impl EventStore for MemoryEventStore {
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
-        self.guarded_head().as_ref().map(|head| *head.borrow()).ok_or(ReadError::Closed)
+        let log = self.log.lock();
+        log.readable().map(|log| Position::new(log.events.len() as u64))
     }
 
     async fn close(&self) {

@@ -50,7 +50,9 @@ enum End {
 
 impl Relay {
     /// A relay that tells everything, mapped [by category](ByCategory). All relays of this `name` and this store are
-    /// one; `holder` is this one among them, and must differ from all the others.
+    /// one; `holder` is this one among them, and must differ from all the others. Messages have ids made of name and
+    /// position: relays of different stores that reach one bus, or one inbox, must have different names, or what one of
+    /// them tells is taken for what another has told.
     ///
     /// # Errors
     /// [`RelayError::Name`] for a name that leaves no room for the names made of it.

@@ -1,5 +1,7 @@
 //! From a configuration to backends.
 
+#[cfg(not(all(feature = "nats", feature = "postgres", feature = "rabbitmq", feature = "sqlite")))]
+use std::future::{Ready, ready};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -129,8 +131,8 @@ async fn sqlite(config: &StoreConfig, path: &str) -> Result<Arc<dyn EventStore>,
 }
 
 #[cfg(not(feature = "sqlite"))]
-async fn sqlite(_: &StoreConfig, _: &str) -> Result<Arc<dyn EventStore>, BackendsError> {
-    Err(ConfigError::Feature { key: "store.url", feature: "sqlite" }.into())
+fn sqlite(_: &StoreConfig, _: &str) -> Ready<Result<Arc<dyn EventStore>, BackendsError>> {
+    ready(Err(ConfigError::Feature { key: "store.url", feature: "sqlite" }.into()))
 }
 
 #[cfg(feature = "postgres")]
@@ -170,8 +172,8 @@ async fn postgres(config: &StoreConfig, url: &BackendUrl) -> Result<Arc<dyn Even
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn postgres(_: &StoreConfig, _: &BackendUrl) -> Result<Arc<dyn EventStore>, BackendsError> {
-    Err(ConfigError::Feature { key: "store.url", feature: "postgres" }.into())
+fn postgres(_: &StoreConfig, _: &BackendUrl) -> Ready<Result<Arc<dyn EventStore>, BackendsError>> {
+    ready(Err(ConfigError::Feature { key: "store.url", feature: "postgres" }.into()))
 }
 
 async fn bus(config: &BusConfig, clock: &Arc<dyn Clock>) -> Result<Arc<dyn EventBus>, BackendsError> {
@@ -261,8 +263,12 @@ async fn nats(
 }
 
 #[cfg(not(feature = "nats"))]
-async fn nats(_: &BusConfig, _: &BackendUrl, _: &Arc<dyn Clock>) -> Result<Arc<dyn EventBus>, BackendsError> {
-    Err(ConfigError::Feature { key: "bus.url", feature: "nats" }.into())
+fn nats(
+    _: &BusConfig,
+    _: &BackendUrl,
+    _: &Arc<dyn Clock>,
+) -> Ready<Result<Arc<dyn EventBus>, BackendsError>> {
+    ready(Err(ConfigError::Feature { key: "bus.url", feature: "nats" }.into()))
 }
 
 #[cfg(feature = "rabbitmq")]
@@ -280,12 +286,12 @@ async fn rabbitmq(
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn rabbitmq(
+fn rabbitmq(
     _: &BusConfig,
     _: &BackendUrl,
     _: &Arc<dyn Clock>,
-) -> Result<Arc<dyn EventBus>, BackendsError> {
-    Err(ConfigError::Feature { key: "bus.url", feature: "rabbitmq" }.into())
+) -> Ready<Result<Arc<dyn EventBus>, BackendsError>> {
+    ready(Err(ConfigError::Feature { key: "bus.url", feature: "rabbitmq" }.into()))
 }
 
 /// What processes share for a while.

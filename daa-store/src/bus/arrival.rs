@@ -27,6 +27,9 @@ pub(crate) trait Intake: fmt::Debug + Send + Sync + Sized + 'static {
 
     fn now(&self) -> Timestamp;
 
+    /// From now on nobody takes messages; those that were taken may still be answered.
+    fn stop(&self) {}
+
     /// Whether the broker waits for an answer. It has taken the message back if not.
     fn is_awaited(_token: &Self::Token) -> bool {
         true

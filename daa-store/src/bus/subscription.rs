@@ -99,7 +99,10 @@ impl<I: Intake> Subscription<I> {
         }
     }
 
-    fn ended(&self) -> Result<Option<Delivery>, BusError> {
+    /// What nobody has taken until now is left to the broker.
+    fn ended(&mut self) -> Result<Option<Delivery>, BusError> {
+        self.arrivals.close();
+        while self.arrivals.try_recv().is_ok() {}
         let end = *self.end.borrow();
         match end {
             Some(End::Removed) if self.intake.agreement().group.is_none() => Err(BusError::Expired),
@@ -130,6 +133,7 @@ impl<I: Intake> Subscriber for Subscription<I> {
 
 impl<I: Intake> Drop for Subscription<I> {
     fn drop(&mut self) {
+        self.intake.stop();
         if self.intake.agreement().group.is_some() {
             return;
         }

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Channel, ChannelStatus};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::link::ANSWER_WITHIN;
@@ -34,7 +35,7 @@ enum Told {
     Returned(Tag),
 }
 
-/// Takes the answers. The channel stays open until this is gone and what it took is sent.
+/// Takes the answers.
 #[derive(Debug)]
 pub(super) struct Answers {
     status: ChannelStatus,
@@ -42,12 +43,12 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// `prefetched`: how many messages are unanswered at most.
-    pub(super) fn of(channel: Channel, prefetched: usize) -> Self {
+    /// `prefetched`: how many messages are unanswered at most. The task ends when this is gone and what it took is sent.
+    pub(super) fn of(channel: Channel, prefetched: usize) -> (Self, JoinHandle<()>) {
         let (sender, answers) = mpsc::channel(prefetched);
         let status = channel.status().clone();
-        tokio::spawn(send(channel, answers));
-        Self { status, sender }
+        let told = tokio::spawn(send(channel, answers));
+        (Self { status, sender }, told)
     }
 
     /// Whether the broker waits for answers: it has taken the messages back when the channel is gone.

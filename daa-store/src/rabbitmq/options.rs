@@ -77,7 +77,8 @@ impl RabbitOptions {
     }
 
     /// How many keys of a group are worked on at once; in `1..=`[`MAX_PARTITIONS`](Self::MAX_PARTITIONS). Everybody who
-    /// uses a bus must choose the same.
+    /// uses a bus must choose the same. Each subscriber takes a channel for each partition, and one more: RabbitMQ allows
+    /// a connection 2,047 of them by default (`channel_max`).
     #[must_use]
     pub fn with_partitions(mut self, partitions: u16) -> Self {
         self.partitions = partitions.clamp(1, Self::MAX_PARTITIONS);

@@ -1,23 +1,25 @@
 //! Takes the messages of the queues of a member from the broker.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daa_core::bus::BusError;
-use futures_util::stream::{BoxStream, SelectAll, select_all};
+use futures_util::future::join_all;
+use futures_util::stream::{BoxStream, SelectAll, once, select_all};
 use futures_util::{FutureExt, StreamExt};
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
+use lapin::message::Delivery;
+use lapin::options::BasicConsumeOptions;
+use lapin::types::FieldTable;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 use super::answers::{Answer, Answers};
-use super::link::{ANSWER_WITHIN, answered};
-use super::reading::DONE;
+use super::link::Session;
+use super::reading::Reading;
 use super::subscriber::RabbitIntake;
-use super::wire::short;
-use crate::bus::{End, Feed, Lane};
+use crate::bus::{End, Feed, Intake, Lane, broker};
 
 /// How long until a broker that is not ready is asked again.
 const NOT_READY: Duration = Duration::from_millis(50);
@@ -27,15 +29,31 @@ pub(super) struct Pump {
     pub(super) feed: Feed<RabbitIntake>,
 }
 
-/// A message of a lane, or that no more come from it.
-type Next = (Lane, Option<Result<lapin::message::Delivery, lapin::Error>>);
+/// What came from a lane: a message, or `None` when it is over.
+type Next = (usize, Option<Result<Delivery, lapin::Error>>);
 
-/// The consumers of one session.
+/// The lanes of one session.
 struct Consumers {
-    channel: Channel,
-    answers: Arc<Answers>,
-    tags: Vec<ShortString>,
+    lanes: Vec<Consuming>,
     messages: SelectAll<BoxStream<'static, Next>>,
+}
+
+/// A lane. It has a channel of its own: only when that is closed goes what is not answered back to its place before the
+/// partition goes to another member. Where a consumer is cancelled, the other member gets the next message at once.
+struct Consuming {
+    lane: Lane,
+    reading: Reading,
+    answers: Arc<Answers>,
+    /// Ends when all is answered that ever will be.
+    told: JoinHandle<()>,
+}
+
+/// Why a pump stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// A consumer was lost.
+    Lost,
+    Unwanted,
 }
 
 impl Pump {
@@ -56,17 +74,17 @@ impl Pump {
                     if let Some(ready) = ready.take() {
                         let _ = ready.send(());
                     }
-                    let lost = tokio::select! {
+                    let stop = tokio::select! {
                         biased;
-                        () = self.feed.stopped() => false,
-                        () = async { drop(closed.wait_for(|closed| *closed).await) } => false,
-                        () = consumers.pump(&feed) => true,
+                        () = self.feed.stopped() => Stop::Unwanted,
+                        () = async { drop(closed.wait_for(|closed| *closed).await) } => Stop::Unwanted,
+                        stop = consumers.pump(&feed) => stop,
                     };
-                    if !lost {
+                    if stop == Stop::Unwanted {
+                        intake.stop();
                         self.feed.end(End::Closed);
-                        return consumers.detach().await;
+                        return consumers.detach(&intake).await;
                     }
-                    consumers.close().await;
                 }
                 Err(error) => tracing::debug!(%error, "cannot consume at present"),
             }
@@ -79,67 +97,83 @@ impl Pump {
 }
 
 impl Consumers {
-    /// Runs until a consumer is lost.
-    async fn pump(&mut self, feed: &Feed<RabbitIntake>) {
-        while let Some((lane, Some(Ok(delivery)))) = self.messages.next().await {
-            if let Some(arrival) = feed.intake.admit(lane, delivery, &self.answers).await
+    async fn pump(&mut self, feed: &Feed<RabbitIntake>) -> Stop {
+        while let Some((index, Some(Ok(delivery)))) = self.messages.next().await {
+            let Some(Consuming { lane, answers, .. }) = self.lanes.get(index) else { break };
+            if let Some(arrival) = feed.intake.admit(*lane, delivery, answers).await
                 && feed.send(arrival).await.is_none()
             {
-                return;
+                return Stop::Unwanted;
             }
         }
+        Stop::Lost
     }
 
-    /// After a consumer was lost. The others are not cancelled: where their queues are being removed too, RabbitMQ may
-    /// confirm that twice, and the connection ends over the second time.
-    async fn close(self) {
-        let _ = timeout(ANSWER_WITHIN, self.channel.close(DONE, short(""))).await;
-    }
-
-    /// Takes nothing any more. The channel stays open until what was handed out is answered.
-    async fn detach(mut self) {
-        for tag in &self.tags {
-            let cancelled = self.channel.basic_cancel(tag.clone(), BasicCancelOptions::default());
-            if !matches!(timeout(ANSWER_WITHIN, cancelled).await, Ok(Ok(()))) {
-                return;
-            }
+    /// Takes nothing any more. Each lane stays open until what was handed out of it is answered. Until then this member
+    /// is the one that a partition's messages go to, and holds the next one.
+    async fn detach(mut self, intake: &RabbitIntake) {
+        // Other members need not wait for messages without a key. Where there are none, the queue is being removed, too:
+        // RabbitMQ may confirm that twice then, and the connection ends over the second time.
+        if intake.has_group() {
+            self.share_unkeyed().await;
         }
-        while let Some(Some((_, message))) = self.messages.next().now_or_never() {
-            if let Some(Ok(delivery)) = message {
+        join_all(self.lanes.into_iter().map(Consuming::end)).await;
+    }
+
+    /// What nobody has in hand goes to the other members at once.
+    async fn share_unkeyed(&mut self) {
+        let unkeyed = self.lanes.iter().position(|consuming| consuming.lane == Lane::Unkeyed);
+        let Some((index, Consuming { reading, answers, .. })) =
+            unkeyed.and_then(|index| Some((index, self.lanes.get(index)?)))
+        else {
+            return;
+        };
+        if let Err(error) = reading.cancel().await {
+            return tracing::debug!(%error, "messages go back when their channel is closed");
+        }
+        while let Some(Some((from, message))) = self.messages.next().now_or_never() {
+            if let (true, Some(Ok(delivery))) = (from == index, message) {
                 // If it cannot be told, the broker has it back already.
-                let _ = self.answers.give(Answer::Returned(delivery.delivery_tag));
+                let _ = answers.give(Answer::Returned(delivery.delivery_tag));
             }
         }
     }
 }
 
+impl Consuming {
+    async fn begin(intake: &RabbitIntake, session: &Session, lane: Lane) -> Result<Self, BusError> {
+        let prefetch = if lane == Lane::Unkeyed { intake.prefetch } else { 1 };
+        let queue = intake.connection.names.queue(&intake.member, lane);
+        let channel = session.channel().await?;
+        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        let reading = Reading::begin(channel.clone(), &queue, prefetch, options, arguments).await?;
+        let (answers, told) = Answers::of(channel, usize::from(prefetch));
+        Ok(Self { lane, reading, answers: Arc::new(answers), told })
+    }
+
+    /// The channel is closed after the last answer.
+    async fn end(self) {
+        let Self { reading, answers, told, .. } = self;
+        drop(answers);
+        let _ = told.await;
+        drop(reading);
+    }
+}
+
 impl RabbitIntake {
     async fn attach(&self) -> Result<Consumers, BusError> {
-        let what = "consume";
         let deadline = Instant::now() + Duration::from_secs(3600);
         let Some(session) = self.connection.link.session(deadline).await else {
-            return Err(BusError::Broker { what, source: "there is no connection".into() });
+            return Err(broker("consume")("there is no connection".into()));
         };
-        let channel = session.channel().await?;
-        let (mut tags, mut messages) = (Vec::new(), Vec::new());
-        for lane in self.connection.names.lanes() {
-            let prefetch = if lane == Lane::Unkeyed { self.prefetch } else { 1 };
-            let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
-            answered(what, timeout(ANSWER_WITHIN, qos).await)?;
-            let queue = short(self.connection.names.queue(&self.member, lane));
-            let consumed = channel.basic_consume(
-                queue,
-                short(""),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            );
-            let consumer: Consumer = answered(what, timeout(2 * ANSWER_WITHIN, consumed).await)?;
-            tags.push(consumer.tag());
-            let end = futures_util::stream::once(async move { (lane, None) });
-            messages.push(consumer.map(move |delivery| (lane, Some(delivery))).chain(end).boxed());
+        let (mut lanes, mut messages) = (Vec::new(), Vec::new());
+        for (index, lane) in self.connection.names.lanes().enumerate() {
+            let consuming = Consuming::begin(self, &session, lane).await?;
+            let end = once(ready((index, None)));
+            let deliveries = consuming.reading.deliveries().map(move |delivery| (index, Some(delivery)));
+            messages.push(deliveries.chain(end).boxed());
+            lanes.push(consuming);
         }
-        let prefetched = usize::from(self.prefetch) + usize::from(self.connection.options.partitions);
-        let answers = Arc::new(Answers::of(channel.clone(), prefetched));
-        Ok(Consumers { channel, answers, tags, messages: select_all(messages) })
+        Ok(Consumers { lanes, messages: select_all(messages) })
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use daa_core::bus::BusError;
-use futures_util::StreamExt as _;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use lapin::message::Delivery;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
@@ -17,7 +17,7 @@ use super::wire::short;
 /// How long one question to the broker may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// What a channel is closed with when nothing is wrong.
-pub(super) const DONE: u16 = 200;
+const DONE: u16 = 200;
 
 /// Takes messages until it is dropped, and closes the channel with the consumer on it.
 ///
@@ -43,6 +43,19 @@ impl Reading {
         let consumed = channel.basic_consume(short(queue), short(""), options, arguments);
         let consumer = Some(answered(what, timeout(ANSWER_WITHIN, consumed).await)?);
         Ok(Self { channel, consumer, runtime: Handle::current() })
+    }
+
+    /// The messages, which come as long as this lives.
+    pub(super) fn deliveries(&self) -> impl Stream<Item = Result<Delivery, lapin::Error>> + Send + use<> {
+        stream::iter(self.consumer.clone()).flatten()
+    }
+
+    /// No more messages come; those that came can still be answered. Whoever consumes besides gets what comes next, also
+    /// where this one has not answered.
+    pub(super) async fn cancel(&self) -> Result<(), BusError> {
+        let Some(consumer) = &self.consumer else { return Ok(()) };
+        let cancelled = self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+        answered("stop reading a queue", timeout(ANSWER_WITHIN, cancelled).await)
     }
 
     /// `None` when the broker has ended it.

@@ -1,6 +1,7 @@
 //! A member of a group, or a subscription without one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use daa_core::bus::{BusError, Message, SubscribeOptions};
@@ -26,6 +27,7 @@ pub(super) struct RabbitIntake {
     pub(super) member: Member,
     pub(super) prefetch: u16,
     agreement: Agreement,
+    leaving: Arc<AtomicBool>,
 }
 
 /// What an answer to one message takes.
@@ -34,6 +36,7 @@ pub(super) struct Token {
     lane: Lane,
     tag: Tag,
     answers: Arc<Answers>,
+    leaving: Arc<AtomicBool>,
 }
 
 pub(super) async fn subscribe(
@@ -46,7 +49,8 @@ pub(super) async fn subscribe(
     queues::make(connection, &member, &agreement).await?;
     let prefetch = queues::prefetch(options);
     let waiting = usize::from(prefetch) + connection.names.lanes().count();
-    let intake = RabbitIntake { connection: connection.clone(), member, prefetch, agreement };
+    let intake =
+        RabbitIntake { connection: connection.clone(), member, prefetch, agreement, leaving: Arc::default() };
     let (feed, subscription) = subscription(intake, options, waiting);
     let (ready, is_ready) = oneshot::channel();
     tokio::spawn(Pump { feed }.run(ready));
@@ -55,7 +59,21 @@ pub(super) async fn subscribe(
     Ok(subscription)
 }
 
+impl Token {
+    fn give_back(self) -> Result<(), BusError> {
+        // Of a partition, the broker would send it here again. It goes back when its channel is closed.
+        if self.lane != Lane::Unkeyed && self.leaving.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.answers.give(Answer::Returned(self.tag))
+    }
+}
+
 impl RabbitIntake {
+    pub(super) const fn has_group(&self) -> bool {
+        self.agreement.group.is_some()
+    }
+
     /// The message, unless it is not for a consumer: then it is dealt with.
     pub(super) async fn admit(
         self: &Arc<Self>,
@@ -66,7 +84,8 @@ impl RabbitIntake {
         let (attempt, payload) = (attempt(&delivery.properties), payload(&mut delivery));
         let topic = self.connection.names.topic(&delivery);
         let read = fields(&delivery.properties).message(topic, payload.clone());
-        let token = Token { lane, tag: delivery.delivery_tag, answers: answers.clone() };
+        let (tag, leaving) = (delivery.delivery_tag, self.leaving.clone());
+        let token = Token { lane, tag, answers: answers.clone(), leaving };
         Arrival::admit(self, read, &payload, attempt, token).await
     }
 
@@ -94,6 +113,10 @@ impl Intake for RabbitIntake {
         self.connection.clock.now()
     }
 
+    fn stop(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     fn is_awaited(token: &Token) -> bool {
         token.answers.are_awaited()
     }
@@ -103,7 +126,7 @@ impl Intake for RabbitIntake {
     }
 
     async fn give_back(&self, token: Token) -> Result<(), BusError> {
-        token.answers.give(Answer::Returned(token.tag))
+        token.give_back()
     }
 
     async fn redeliver(
@@ -113,7 +136,7 @@ impl Intake for RabbitIntake {
         token: Token,
         after: Duration,
     ) -> Result<(), BusError> {
-        if token.lane == Lane::Unkeyed && self.agreement.group.is_some() {
+        if token.lane == Lane::Unkeyed && self.has_group() {
             return match self.put_off(message, attempt).await {
                 Ok(()) => self.acknowledge(token).await,
                 Err(error) => {
@@ -125,7 +148,7 @@ impl Intake for RabbitIntake {
         // It keeps its place, and its key waits with it.
         self.runtime().spawn(async move {
             sleep(after).await;
-            if let Err(error) = token.answers.give(Answer::Returned(token.tag)) {
+            if let Err(error) = token.give_back() {
                 tracing::debug!(%error, "the broker has it back already");
             }
         });

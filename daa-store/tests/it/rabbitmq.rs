@@ -1,17 +1,20 @@
 //! The event bus on RabbitMQ: the suite that every bus runs, against the broker of `DAA_TEST_RABBITMQ`.
 
 mod faults;
+mod relay;
 mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use daa_core::bus::EventBus;
+use daa_core::bus::{EventBus, Message, SubscribeOptions};
 use daa_core::clock::SystemClock;
 use daa_store::bus::BusName;
 use daa_store::rabbitmq::{RabbitBus, RabbitOptions};
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
+use tokio::time::timeout;
 
 use crate::bus_load::fresh_name;
 
@@ -81,6 +84,52 @@ mod with_history {
         let (_guard, bus) = fresh(true).await;
         daa_core::bus::testing::a_request_that_nobody_hears_fails(bus).await;
     }
+}
+
+/// Also while nobody drops what received it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_closed_bus_has_not_handed_out_goes_to_other_members() {
+    let (guard, staying) = fresh(false).await;
+    let closing = connect(RabbitOptions::new(&address(), guard.name.clone()).unwrap()).await;
+    let group = SubscribeOptions::new("t".parse().unwrap()).with_group("g".parse().unwrap());
+    let mut first = closing.subscribe(group.clone()).await.unwrap();
+    let mut other = staying.subscribe(group).await.unwrap();
+    for number in 0..20 {
+        let message = Message::new("t".parse().unwrap(), number.to_string());
+        let _ = staying.publish(message.with_key(format!("k{number}").parse().unwrap())).await.unwrap();
+    }
+    let mut held = vec![first.next().await.unwrap().unwrap()];
+    closing.close().await.unwrap();
+    while let Some(delivery) = first.next().await.unwrap() {
+        held.push(delivery);
+    }
+    let left = 20 - held.len();
+    for delivery in held {
+        delivery.ack().await.unwrap();
+    }
+    for _ in 0..left {
+        let next = timeout(Duration::from_secs(30), other.next()).await.unwrap();
+        next.unwrap().unwrap().ack().await.unwrap();
+    }
+    drop(first);
+}
+
+/// Their consumers end while their queues are being removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_that_end_leave_the_connection_alone() {
+    let (_guard, bus) = fresh(false).await;
+    for number in 0..30 {
+        let mut subscriber = bus.subscribe(SubscribeOptions::new("t".parse().unwrap())).await.unwrap();
+        for payload in ["1", "2"] {
+            let message = Message::new("t".parse().unwrap(), payload);
+            let _ = bus.publish(message.with_key(format!("k{number}").parse().unwrap())).await.unwrap();
+        }
+        let held = subscriber.next().await.unwrap().unwrap();
+        drop(subscriber);
+        held.ack().await.unwrap();
+    }
+    let health = bus.health().await;
+    assert!(health.is_ready() && health.reconnects == 0, "{health:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::super::{Backoff, Delivery, Subscriber};
-use super::{Bus, assert_silent, grouped, keyed, options, send, soon, subscribe, take, take_text, text};
+use super::super::{Backoff, Delivery, SubscribeOptions, Subscriber};
+use super::{
+    A_WHILE, Bus, assert_silent, grouped, keyed, options, send, soon, subscribe, take, take_text, text,
+};
 
 /// The second one waits for the answer to the first.
 pub async fn messages_of_a_key_are_worked_on_one_after_the_other(bus: Bus) {
@@ -85,5 +87,69 @@ pub async fn a_group_keeps_the_order_of_each_key(bus: Bus) {
     }
     for member in members {
         member.abort();
+    }
+}
+
+/// What it holds keeps its place until it is answered: no other member gets the next one of the key.
+pub async fn a_leaving_member_leaves_the_order_of_its_key(bus: Bus) {
+    let backoff = Duration::from_millis(300);
+    let group = grouped("t", "g").with_backoff(Backoff::constant(backoff));
+    let first = subscribe(&bus, group.clone()).await;
+    for number in 1..=3 {
+        send(&bus, keyed("t", "k", number.to_string())).await;
+    }
+    let (held, second) = replace(&bus, first, &group).await;
+    assert_eq!(text(&held), "1");
+    held.ack().await.unwrap();
+    let (held, mut third) = replace(&bus, second, &group).await;
+    assert_eq!(text(&held), "2");
+    let (refused, attempt) = (Instant::now(), held.attempt());
+    held.nack("no").await.unwrap();
+    let again = take(&mut *third).await;
+    assert!(refused.elapsed() >= backoff, "{:?}", refused.elapsed());
+    assert_eq!((text(&again), again.attempt()), ("2".to_owned(), attempt + 1));
+    again.ack().await.unwrap();
+    assert_eq!(take_text(&mut *third).await, "3");
+}
+
+/// A member leaves with a message that it has not answered: that message, and the member that is there instead.
+async fn replace(
+    bus: &Bus,
+    mut leaver: Box<dyn Subscriber>,
+    group: &SubscribeOptions,
+) -> (Delivery, Box<dyn Subscriber>) {
+    let held = take(&mut *leaver).await;
+    let mut stayer = subscribe(bus, group.clone()).await;
+    drop(leaver);
+    assert_silent(&mut *stayer).await;
+    (held, stayer)
+}
+
+/// Each acknowledges one message, and drops what else it got.
+pub async fn members_that_come_and_go_leave_the_order_of_keys(bus: Bus) {
+    let group = grouped("t", "g").with_max_attempts(1000);
+    let mut member = subscribe(&bus, group.clone()).await;
+    let keys = ["a", "b", "c", "d", "e"];
+    for number in 0..8 {
+        for key in keys {
+            send(&bus, keyed("t", key, number.to_string())).await;
+        }
+    }
+    let mut done: BTreeMap<String, u32> = BTreeMap::new();
+    while done.values().sum::<u32>() < 40 {
+        let mut held = vec![take(&mut *member).await];
+        while let Ok(next) = tokio::time::timeout(A_WHILE / 20, member.next()).await {
+            held.push(next.unwrap().unwrap());
+        }
+        for delivery in &held {
+            let key = delivery.message().key().unwrap().as_str();
+            assert_eq!(text(delivery), done.get(key).unwrap_or(&0).to_string(), "key {key}");
+        }
+        let first = held.remove(0);
+        *done.entry(first.message().key().unwrap().to_string()).or_default() += 1;
+        first.ack().await.unwrap();
+        let next = subscribe(&bus, group.clone()).await;
+        drop(std::mem::replace(&mut member, next));
+        drop(held);
     }
 }
