@@ -11,7 +11,7 @@
 //!   Readers see the old one until the new one has caught up, and then the new one; they never go back in time, and
 //!   never see half a model.
 //! - An event that the projection refuses stops it, or is passed over and recorded: [`OnPoison`](crate::event::OnPoison).
-//! - Streams that begin with `relay/`, `relay.skipped/` or `inbox/` are not given to projections.
+//! - Streams that begin with `relay/`, `relay.skipped/`, `inbox/` or `archive/` are not given to projections.
 //!
 //! ```
 //! # use std::collections::BTreeMap;

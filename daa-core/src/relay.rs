@@ -11,7 +11,7 @@
 //!   when there is work and nothing is done for [a while](RelayOptions::with_takeover_after). Whoever was replaced
 //!   cannot record a position any more.
 //! - While the bus is down, the relay waits with backoff, and its [lag](RelayMonitor::status) grows.
-//! - Streams that begin with `relay/`, `relay.skipped/` or `inbox/` are never relayed. Events that were erased before
+//! - Streams that begin with `relay/`, `relay.skipped/`, `inbox/` or `archive/` are never relayed. Events that were erased before
 //!   the relay came to them are passed over and counted.
 //!
 //! What the bus does with a message that nobody subscribed to is up to the bus: where groups do not outlive their

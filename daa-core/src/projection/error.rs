@@ -120,6 +120,15 @@ pub enum ProjectorError {
         /// Its stream.
         stream: StreamId,
     },
+    /// The model holds events that the store does not have: the store was restored from a backup, or is another one. The
+    /// model must be removed, and is then built anew.
+    #[error("the read model is at position {position}, but the store ends at {head}")]
+    Ahead {
+        /// Where the model is.
+        position: Position,
+        /// The last event of the store.
+        head: Position,
+    },
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Read(#[from] ReadError),
@@ -130,6 +139,7 @@ impl Reaction for ProjectorError {
         match self {
             Self::Model(error) => error.fault(),
             Self::Erased { .. } => Fault::Caller,
+            Self::Ahead { .. } => Fault::Environment,
             Self::Read(error) => error.fault(),
         }
     }
@@ -137,7 +147,7 @@ impl Reaction for ProjectorError {
     fn retry(&self) -> Retry {
         match self {
             Self::Model(error) => error.retry(),
-            Self::Erased { .. } => Retry::Never,
+            Self::Erased { .. } | Self::Ahead { .. } => Retry::Never,
             Self::Read(error) => error.retry(),
         }
     }

@@ -43,7 +43,8 @@ struct At {
 struct Sifted {
     events: Vec<RecordedEvent>,
     to: Position,
-    erased: u64,
+    /// Where those stand that were erased, in order.
+    erased: Vec<Position>,
     /// What stands behind `to`, and stops the projector.
     stop: Option<ProjectorError>,
 }
@@ -128,14 +129,17 @@ impl Projector {
 
     async fn follow(&self, failures: &mut u32) -> Result<std::convert::Infallible, ProjectorError> {
         let mut at = self.begin().await?;
+        self.check_not_ahead(at.position).await?;
         loop {
             let page = self.store.read_all(at.position, self.page()).await?;
             if !page.is_empty() {
                 let sifted = self.sift(at.position, page);
                 at.position = self.apply(at.position, sifted.events, sifted.to).await?;
-                self.shared.counters.erased.add(sifted.erased);
+                // After poison it may be short of `to`: what is behind it is read again.
+                let erased = sifted.erased.iter().filter(|&&erased| erased <= at.position).count();
+                self.shared.counters.erased.add(erased as u64);
                 self.shared.is_at(at.position, at.live);
-                if let Some(stop) = sifted.stop {
+                if let Some(stop) = sifted.stop.filter(|_| at.position == sifted.to) {
                     return Err(stop);
                 }
             }
@@ -170,6 +174,18 @@ impl Projector {
         }
     }
 
+    /// Whether the store has what is in the model. The event itself is looked for, as the model learnt of it by reading
+    /// and what the store says of its head may be older.
+    async fn check_not_ahead(&self, position: Position) -> Result<(), ProjectorError> {
+        let Some(before) = position.get().checked_sub(1) else { return Ok(()) };
+        let last = self.store.read_all(Position::new(before), PageSize::new(1)).await?;
+        let head = self.store.head().await?;
+        if last.is_empty() && head < position {
+            return Err(ProjectorError::Ahead { position, head });
+        }
+        Ok(())
+    }
+
     /// Whether the version is live now.
     async fn swap(&self) -> Result<bool, ModelError> {
         match self.model.swap().await {
@@ -190,7 +206,7 @@ impl Projector {
 
     /// Takes out what the projection is not to see.
     fn sift(&self, after: Position, page: Vec<RecordedEvent>) -> Sifted {
-        let mut sifted = Sifted { events: Vec::new(), to: after, erased: 0, stop: None };
+        let mut sifted = Sifted { events: Vec::new(), to: after, erased: Vec::new(), stop: None };
         let projection = self.model.projection();
         for event in page {
             let position = event.position;
@@ -201,7 +217,7 @@ impl Projector {
                     sifted.stop = Some(ProjectorError::Erased { position, stream: event.stream });
                     return sifted;
                 } else {
-                    sifted.erased += 1;
+                    sifted.erased.push(position);
                 }
             }
             sifted.to = position;

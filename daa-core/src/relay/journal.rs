@@ -14,12 +14,13 @@ use crate::event::{
 };
 use crate::id::{EventKind, HolderId, RelayName, StreamId};
 
-/// What begins the names of streams that are never relayed: what follows a store must not follow itself.
-const OWN: [&str; 3] = ["relay/", "relay.skipped/", "inbox/"];
+/// What begins the names of streams that are never relayed: what follows a store must not follow itself, and where
+/// events were archived to is nothing that happened.
+const OWN: [&str; 4] = ["relay/", "relay.skipped/", "inbox/", "archive/"];
 /// So many records are kept before the earlier ones are erased.
 const KEPT: u64 = 1_000;
 
-/// Whether the events of a stream are records of relays and inboxes.
+/// Whether the events of a stream are records of relays, inboxes and archives.
 pub(crate) fn is_own(stream: &StreamId) -> bool {
     OWN.iter().any(|own| stream.as_str().starts_with(own))
 }

@@ -176,15 +176,64 @@ async fn erased_events_are_passed_over_and_counted_or_stop_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_of_relays_and_inboxes_are_not_given_to_it() {
+async fn records_of_relays_inboxes_and_archives_are_not_given_to_it() {
     let (store, clock, model) = (memory(), clock(), MemoryReadModel::new(Count::new(1)));
-    for stream in ["relay/a", "relay.skipped/a", "inbox/a/b", "relayed", "order/1"] {
+    for stream in ["relay/a", "relay.skipped/a", "inbox/a/b", "archive/events", "relayed", "order/1"] {
         append(&*store, clock.now(), stream, "x").await;
     }
     let mut running = start(Arc::new(model.clone()), &store, &clock, options());
-    running.reached(Position::new(5)).await;
+    running.reached(Position::new(6)).await;
     let expected = BTreeMap::from([("relayed".to_owned(), 1), ("order/1".to_owned(), 1)]);
     assert_eq!(*model.live().unwrap().model, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_between_poison_and_what_was_erased_is_in_the_model_and_each_erased_event_counts_once() {
+    let (store, clock, model) = (memory(), clock(), MemoryReadModel::new(Count::new(1)));
+    for (stream, payload) in [("gone/1", "x"), ("order/0", POISON), ("order/0", "good"), ("gone/2", "x")] {
+        append(&*store, clock.now(), stream, payload).await;
+    }
+    store.erase(&"gone/2".parse().unwrap(), Version::new(1)).await.unwrap();
+    let stopping = options().with_on_poison(OnPoison::Skip).with_on_erased(OnErased::Stop);
+    let error = start(Arc::new(model.clone()), &store, &clock, stopping).task.await.unwrap().unwrap_err();
+    assert!(matches!(&error, ProjectorError::Erased { position, .. } if position.get() == 4), "{error:?}");
+    let live = model.live().unwrap();
+    assert_eq!(live.position, Position::new(3), "all before what was erased is in the model");
+    assert_eq!(live.model["order/0"], 1);
+    // One before the poison, and one behind it that is read twice.
+    store.erase(&"gone/1".parse().unwrap(), Version::new(1)).await.unwrap();
+    let model = MemoryReadModel::new(Count::new(1));
+    let passing = options().with_on_poison(OnPoison::Skip);
+    let mut running = start(Arc::new(model.clone()), &store, &clock, passing);
+    running.reached(Position::new(4)).await;
+    assert_eq!(running.monitor.metrics().erased, 2);
+    assert_eq!(*model.live().unwrap().model, BTreeMap::from([("order/0".to_owned(), 1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_holds_more_than_the_store_ends_it() {
+    let (store, clock, model) = (memory(), clock(), MemoryReadModel::new(Count::new(1)));
+    orders(&*store).await;
+    let mut running = start(Arc::new(model.clone()), &store, &clock, options());
+    running.reached(Position::new(30)).await;
+    running.trigger.trigger();
+    running.task.await.unwrap().unwrap();
+    // At the end of the store it goes on.
+    let mut running = start(Arc::new(model.clone()), &store, &clock, options());
+    running.reached(Position::new(30)).await;
+    running.trigger.trigger();
+    running.task.await.unwrap().unwrap();
+    for events in [0, 29] {
+        let restored = memory();
+        for _ in 0..events {
+            append(&*restored, clock.now(), "order/0", "anew").await;
+        }
+        let running = start(Arc::new(model.clone()), &restored, &clock, options());
+        let error = running.task.await.unwrap().unwrap_err();
+        let ProjectorError::Ahead { position, head } = &error else { panic!("{error:?}") };
+        assert_eq!((position.get(), head.get(), error.retry()), (30, events, Retry::Never));
+        assert_eq!(running.monitor.state(), ProjectorState::Ended);
+    }
 }
 
 /// A model whose steps fail as it is told: before they are taken, or after, when nobody learns of it.

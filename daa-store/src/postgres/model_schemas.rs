@@ -2,6 +2,7 @@
 
 use daa_core::event::Position;
 use daa_core::projection::{ModelError, ModelState, ModelVersion, SlotState};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use super::projection::engine_error;
@@ -9,10 +10,15 @@ use super::projection::engine_error;
 /// How long the removal of an old version waits for those who still read it.
 const LOCK_TIMEOUT_MS: u32 = 2_000;
 
-const SLOTS: &str = "
-    SELECT n.nspname::text, c.relname IS NOT NULL FROM pg_namespace n
+/// Schemas by a pattern, and whether they have the table of ours that says whose they are.
+const SCHEMAS: &str = "
+    SELECT n.nspname::text, a.attname IS NOT NULL FROM pg_namespace n
     LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'daa_projection' AND c.relkind = 'r'
-    WHERE n.nspname = $1 OR n.nspname ~ ('^' || $1 || '_v[0-9]+$')";
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'model' AND NOT a.attisdropped
+    WHERE n.nspname ~ $1";
+
+/// What the name of the schema ends with whose version was live before.
+const OLD: &str = "_old";
 
 /// The schema of one version.
 #[derive(Clone, Debug)]
@@ -74,11 +80,13 @@ impl ModelSchemas {
 
     async fn slots(&self, transaction: &Transaction<'_>) -> Result<Vec<(Slot, SlotState)>, ModelError> {
         let mut slots = Vec::new();
-        for row in transaction.query(SLOTS, &[&self.base]).await.map_err(engine_error)? {
-            let (schema, ours): (String, bool) =
-                (row.try_get(0).map_err(engine_error)?, row.try_get(1).map_err(engine_error)?);
+        for (schema, ours) in self.schemas(transaction, "(_v[0-9]+)?").await? {
+            if !ours && schema == self.base {
+                return Err(self.foreign(&schema));
+            }
             if !ours {
-                return Err(ModelError::Corrupt { detail: format!("schema {schema} is no read model") });
+                // A read model may be called as a version of this one would be.
+                continue;
             }
             let select = format!("SELECT version, position FROM {schema}.daa_projection");
             let row = transaction.query_one(&select, &[]).await.map_err(engine_error)?;
@@ -92,20 +100,49 @@ impl ModelSchemas {
         Ok(slots)
     }
 
+    /// The schemas whose name is ours and such a suffix, and whether they are of this model.
+    async fn schemas(
+        &self,
+        transaction: &Transaction<'_>,
+        suffix: &str,
+    ) -> Result<Vec<(String, bool)>, ModelError> {
+        let (pattern, mut schemas) = (format!("^{}{suffix}$", self.base), Vec::new());
+        for row in transaction.query(SCHEMAS, &[&pattern]).await.map_err(engine_error)? {
+            let schema: String = row.try_get(0).map_err(engine_error)?;
+            let mut ours: bool = row.try_get(1).map_err(engine_error)?;
+            if ours {
+                let select = format!("SELECT count(*) = 1 FROM {schema}.daa_projection WHERE model = $1");
+                let row = transaction.query_one(&select, &[&self.base]).await.map_err(engine_error)?;
+                ours = row.try_get(0).map_err(engine_error)?;
+            }
+            schemas.push((schema, ours));
+        }
+        Ok(schemas)
+    }
+
+    fn foreign(&self, schema: &str) -> ModelError {
+        ModelError::Corrupt { detail: format!("schema {schema} is not of the read model {}", self.base) }
+    }
+
     /// Makes the schema of a version that is to be built.
     pub(super) async fn create(
         &self,
         transaction: &Transaction<'_>,
         version: ModelVersion,
     ) -> Result<Slot, ModelError> {
-        let (schema, number) = (self.building(version), version.get());
+        let (schema, number, base) = (self.building(version), version.get(), &self.base);
         let sql = format!(
             "CREATE SCHEMA {schema};
-            CREATE TABLE {schema}.daa_projection (version bigint NOT NULL, position bigint NOT NULL);
-            INSERT INTO {schema}.daa_projection VALUES ({number}, 0);
+            CREATE TABLE {schema}.daa_projection (
+                model text NOT NULL, version bigint NOT NULL, position bigint NOT NULL
+            );
+            INSERT INTO {schema}.daa_projection VALUES ('{base}', {number}, 0);
             CREATE TABLE {schema}.daa_skipped (position bigint PRIMARY KEY, reason text NOT NULL)"
         );
-        transaction.batch_execute(&sql).await.map_err(engine_error)?;
+        transaction.batch_execute(&sql).await.map_err(|error| match error.code() {
+            Some(&SqlState::DUPLICATE_SCHEMA) => self.foreign(&schema),
+            _ => engine_error(error),
+        })?;
         Ok(Slot { schema })
     }
 
@@ -135,12 +172,19 @@ impl ModelSchemas {
     }
 
     /// Removes the version that was live before, if it is still there.
+    ///
+    /// # Errors
+    /// [`ModelError::Corrupt`] where the schema of that name is of somebody else: it is left alone.
     pub(super) async fn drop_old(&self, client: &mut Client) -> Result<(), ModelError> {
         let transaction = client.transaction().await.map_err(engine_error)?;
-        let sql = format!(
-            "SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; DROP SCHEMA IF EXISTS {} CASCADE",
-            self.old()
-        );
+        // Nobody else makes one of that name while it is there: what is looked at here is what is dropped.
+        for (schema, ours) in self.schemas(&transaction, OLD).await? {
+            if !ours {
+                return Err(self.foreign(&schema));
+            }
+        }
+        let old = self.old();
+        let sql = format!("SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; DROP SCHEMA IF EXISTS {old} CASCADE");
         transaction.batch_execute(&sql).await.map_err(engine_error)?;
         transaction.commit().await.map_err(engine_error)
     }
@@ -150,6 +194,6 @@ impl ModelSchemas {
     }
 
     fn old(&self) -> String {
-        format!("{}_old", self.base)
+        format!("{}{OLD}", self.base)
     }
 }

@@ -248,12 +248,15 @@ impl<P: PostgresProjection> ReadModel for PostgresReadModel<P> {
     async fn apply(&self, step: Step) -> Result<(), ModelError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(engine_error)?;
-        self.take(&transaction, &step).await?;
-        transaction.commit().await.map_err(engine_error)?;
-        if !step.events.is_empty() {
+        let taken = match self.take(&transaction, &step).await {
+            Ok(()) => transaction.commit().await.map_err(engine_error),
+            Err(error) => Err(error),
+        };
+        // After a failure too: the step may have been taken, or another has taken one and died before it refreshed.
+        if taken.is_err() || !step.events.is_empty() {
             self.views().values_mut().for_each(|view| view.stale = true);
         }
-        Ok(())
+        taken
     }
 
     async fn swap(&self) -> Result<(), ModelError> {

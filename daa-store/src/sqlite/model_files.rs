@@ -23,6 +23,10 @@ const REGISTRY: &str = "
         live     INTEGER,
         building INTEGER
     ) STRICT";
+/// What a registry does not have.
+const FOREIGN: &str = "
+    SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND name <> 'daa_versions' AND substr(name, 1, 7) <> 'sqlite_' LIMIT 1";
 const REGISTERED: &str = "SELECT live, building FROM daa_versions";
 const REGISTER: &str = "INSERT OR REPLACE INTO daa_versions VALUES (1, ?1, ?2)";
 const SLOT: &str = "
@@ -60,6 +64,11 @@ impl ModelFiles {
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
         // No log beside it: it is small, seldom written, and must be on disk before a file is removed.
         let registry = open(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(engine_error)?;
+        let foreign = registry.query_row(FOREIGN, [], |row| row.get::<_, String>(0)).optional();
+        if let Some(table) = foreign.map_err(engine_error)? {
+            let detail = format!("{} is no read model: it has a table {table}", path.display());
+            return Err(ModelError::Corrupt { detail });
+        }
         registry.execute_batch(REGISTRY).map_err(engine_error)?;
         Ok(Self { path: path.to_owned(), registry: Mutex::new(registry) })
     }
@@ -91,20 +100,22 @@ impl ModelFiles {
         Ok(ModelState::new(slot(registered.live)?, slot(registered.building)?))
     }
 
-    /// Changes which versions there are, one process at a time; the files of those that are no more are removed.
-    pub(super) fn change(
+    /// Changes which versions there are, one process at a time; the files of those that are no more are removed. What
+    /// `change` answers beside the versions is held until others see them.
+    pub(super) fn change<H>(
         &self,
-        change: impl FnOnce(&Self, Registered) -> Result<Option<Registered>, ModelError>,
+        change: impl FnOnce(&Self, Registered) -> Result<Option<(Registered, H)>, ModelError>,
     ) -> Result<(), ModelError> {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = registry.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = transaction.map_err(engine_error)?;
         let before = registered(&transaction).map_err(engine_error)?;
-        let Some(after) = change(self, before)? else { return Ok(()) };
+        let Some((after, held)) = change(self, before)? else { return Ok(()) };
         let number = |version: Option<ModelVersion>| version.map(ModelVersion::get);
         let row = (number(after.live), number(after.building));
         transaction.execute(REGISTER, row).map_err(engine_error)?;
         transaction.commit().map_err(engine_error)?;
+        drop(held);
         for gone in [before.live, before.building].into_iter().flatten().filter(|&gone| !after.has(gone)) {
             if let Err(error) = self.remove(gone) {
                 // Where an open file cannot be removed, it stays, and nobody looks at it.
@@ -182,7 +193,9 @@ impl ModelFiles {
     }
 
     fn file(&self, version: ModelVersion) -> PathBuf {
-        self.path.with_extension(format!("v{version}.db"))
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".v{version}"));
+        name.into()
     }
 }
 

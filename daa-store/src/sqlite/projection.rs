@@ -30,7 +30,7 @@ pub trait SqliteProjection: Projection {
     fn apply(&self, transaction: &Transaction<'_>, event: &RecordedEvent) -> Result<(), Refusal>;
 }
 
-/// A [`ReadModel`] in files beside each other: `NAME.db` says which version is live, `NAME.vN.db` is version *N*, with
+/// A [`ReadModel`] in files beside each other: `FILE` says which version is live, `FILE.vN` is version *N*, with
 /// its position. Any number of processes of one machine may use them at once; each of their transactions is of one file.
 ///
 /// Rows and position are of one moment whatever crashes. After a power cut the last steps may be gone, and are taken
@@ -112,7 +112,7 @@ impl<P: SqliteProjection> SqliteReadModel<P> {
     /// Opens the model whose file is `path`, and creates the file where there is none. The directory must exist.
     ///
     /// # Errors
-    /// [`ModelError::Unavailable`], [`ModelError::Corrupt`].
+    /// [`ModelError::Unavailable`]; [`ModelError::Corrupt`], also where the file has tables of somebody else.
     pub fn open(path: impl AsRef<Path>, projection: P) -> Result<Self, ModelError> {
         let files = ModelFiles::open(path.as_ref())?;
         let (writer, reader) = (Mutex::new(None), Mutex::new(None));
@@ -203,7 +203,7 @@ impl<P: SqliteProjection> Shared<P> {
             })?;
             transaction.commit().map_err(engine_error)?;
             files.keep(file)?;
-            Ok(Some(Registered { building: Some(version), ..registered }))
+            Ok(Some((Registered { building: Some(version), ..registered }, ())))
         })
     }
 
@@ -214,6 +214,8 @@ impl<P: SqliteProjection> Shared<P> {
         self.with_writer(|file| {
             let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate);
             let transaction = transaction.map_err(engine_error)?;
+            // Another may have swapped while this waited.
+            self.files.admit(version)?;
             let actual = position(&transaction)?;
             if actual != step.from {
                 return Err(ModelError::Moved { expected: step.from, actual });
@@ -233,11 +235,11 @@ impl<P: SqliteProjection> Shared<P> {
     fn swap(&self) -> Result<(), ModelError> {
         let version = self.version();
         self.files.change(|files, registered| {
-            // The live one must not go on between the look and the swap.
-            let _still =
+            // The live one must not go on between the look and the end of the swap.
+            let still =
                 registered.live.filter(|&live| live < version).map(|live| files.hold(live)).transpose()?;
             let swaps = files.state_of(registered)?.may_swap(version)?;
-            Ok(swaps.then_some(Registered { live: Some(version), building: None }))
+            Ok(swaps.then_some((Registered { live: Some(version), building: None }, still)))
         })
     }
 

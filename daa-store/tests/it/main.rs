@@ -8,7 +8,7 @@ mod backup;
 mod bus_faults;
 #[cfg(feature = "live")]
 mod bus_load;
-#[cfg(any(feature = "live-artefacts", feature = "live-postgres"))]
+#[cfg(any(feature = "live-postgres", feature = "live-artefacts"))]
 mod certificates;
 mod crash;
 mod damage;

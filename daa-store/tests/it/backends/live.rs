@@ -12,7 +12,7 @@ use super::{append, clock, read};
 use crate::proxy::Proxy;
 
 fn unique() -> String {
-    format!("cfg_{:08x}", rand::random::<u32>())
+    format!("cfg{:08x}", rand::random::<u32>())
 }
 
 /// The condition of a part.

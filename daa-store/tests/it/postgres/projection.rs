@@ -190,6 +190,62 @@ async fn a_schema_of_somebody_else_is_left_alone() {
     client.query(&format!("SELECT * FROM {}.theirs", schema.name), &[]).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_schema_of_somebody_else_is_not_dropped_because_of_its_name() {
+    let schema = Model(Schema::new());
+    let (name, client) = (schema.0.name.clone(), connect(&url()).await.unwrap());
+    for theirs in ["theirs ()", "daa_projection (position bigint)"] {
+        let sql = format!("DROP SCHEMA IF EXISTS {name}_old CASCADE; CREATE SCHEMA {name}_old");
+        client.batch_execute(&sql).await.unwrap();
+        client.batch_execute(&format!("CREATE TABLE {name}_old.{theirs}")).await.unwrap();
+        let model = model(&name, V1);
+        model.begin().await.unwrap();
+        let error = model.swap().await.unwrap_err();
+        assert!(matches!(error, ModelError::Corrupt { .. }), "{error:?}");
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = $1 || '_old'";
+        assert_eq!(client.query_one(tables, &[&name]).await.unwrap().get::<_, i64>(0), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_called_as_a_version_of_another_is_not_taken_for_it() {
+    let schema = Model(Schema::new());
+    let (name, client) = (schema.0.name.clone(), connect(&url()).await.unwrap());
+    let other = model(&format!("{name}_v2"), V1);
+    other.begin().await.unwrap();
+    other.apply(step(0, 3)).await.unwrap();
+    other.swap().await.unwrap();
+    let one = model(&name, V1);
+    assert_eq!(one.state().await.unwrap(), daa_core::projection::ModelState::default());
+    one.begin().await.unwrap();
+    one.apply(step(0, 1)).await.unwrap();
+    one.swap().await.unwrap();
+    let error = model(&name, V2).begin().await.unwrap_err();
+    assert!(matches!(error, ModelError::Corrupt { .. }), "{error:?}");
+    model(&name, ModelVersion::new(3)).begin().await.unwrap();
+    assert_eq!(rows(&client, &format!("{name}_v2")).await.unwrap()["a"], 3);
+    assert_eq!(rows(&client, &name).await.unwrap()["a"], 1);
+    let misled = model(&format!("{name}_v3"), V1);
+    assert!(matches!(misled.state().await, Err(ModelError::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn who_takes_over_refreshes_what_the_other_left_stale() {
+    let schema = Model(Schema::new());
+    let (name, client) = (schema.0.name.clone(), connect(&url()).await.unwrap());
+    let (active, idle) = (model(&name, V1), model(&name, V1));
+    active.begin().await.unwrap();
+    active.apply(step(0, 3)).await.unwrap();
+    active.swap().await.unwrap();
+    idle.refresh(Timestamp::EPOCH).await.unwrap();
+    active.apply(step(3, 5)).await.unwrap();
+    let error = idle.apply(step(3, 4)).await.unwrap_err();
+    assert!(matches!(error, ModelError::Moved { .. }), "{error:?}");
+    assert_eq!(total(&client, &name).await, 3);
+    idle.refresh(Timestamp::EPOCH + EVERY).await.unwrap();
+    assert_eq!(total(&client, &name).await, 5);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_counts_every_event_once_while_its_server_is_killed() {
     let mut server = Server::start().await;

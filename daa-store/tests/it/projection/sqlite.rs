@@ -78,25 +78,82 @@ async fn the_files_of_versions_that_are_no_more_are_removed() {
         let entries = std::fs::read_dir(dir.path()).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.retain(|name| name.ends_with(".db"));
+        names.retain(|name| !name.ends_with("-wal") && !name.ends_with("-shm"));
         names.sort();
         names
     };
     let _old = live(dir.path(), V1).await;
-    assert_eq!(names(), ["tallies.db", "tallies.v1.db"]);
+    assert_eq!(names(), ["tallies.db", "tallies.db.v1"]);
     let new = live(dir.path(), V2).await;
-    assert_eq!(names(), ["tallies.db", "tallies.v2.db"]);
+    assert_eq!(names(), ["tallies.db", "tallies.db.v2"]);
     assert_eq!(rows(&new).await.unwrap()["a"], 1_000);
 }
 
 #[tokio::test]
 async fn a_build_that_died_before_it_was_registered_is_begun_anew() {
     let dir = tempfile::tempdir().unwrap();
-    let half = rusqlite::Connection::open(dir.path().join("tallies.v1.db")).unwrap();
+    let half = rusqlite::Connection::open(dir.path().join("tallies.db.v1")).unwrap();
     half.execute_batch("CREATE TABLE tallies (half INTEGER)").unwrap();
     drop(half);
     let model = live(dir.path(), V1).await;
     assert_eq!(rows(&model).await.unwrap()["a"], 1);
+}
+
+#[tokio::test]
+async fn models_whose_files_differ_in_their_ending_have_nothing_in_common() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["tallies.db", "tallies.model"] {
+        let model = SqliteReadModel::open(dir.path().join(name), Tallies::new(V1)).unwrap();
+        model.begin().await.unwrap();
+        model.apply(Step::new(Position::START, Position::new(1), vec![event(1)])).await.unwrap();
+        model.swap().await.unwrap();
+    }
+    let one = open(dir.path(), V1);
+    one.apply(Step::new(Position::new(1), Position::new(2), vec![event(2)])).await.unwrap();
+    assert_eq!(rows(&one).await.unwrap()["a"], 2);
+    let other = SqliteReadModel::open(dir.path().join("tallies.model"), Tallies::new(V1)).unwrap();
+    assert_eq!(rows(&other).await.unwrap()["a"], 1);
+}
+
+#[test]
+fn a_file_of_somebody_else_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tallies.db");
+    let theirs = rusqlite::Connection::open(&path).unwrap();
+    theirs.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let error = SqliteReadModel::open(&path, Tallies::new(V1)).unwrap_err();
+    assert!(matches!(&error, ModelError::Corrupt { detail } if detail.contains("theirs")), "{error:?}");
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    assert_eq!(theirs.query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_live_version_does_not_go_on_before_others_see_the_swap() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = live(dir.path(), V1).await;
+    let new = open(dir.path(), V2);
+    new.begin().await.unwrap();
+    new.apply(Step::new(Position::START, Position::new(1), vec![event(1)])).await.unwrap();
+    // The commit of the swap waits for one who reads which version is live.
+    let connect = |name: &str| rusqlite::Connection::open(dir.path().join(name)).unwrap();
+    let reader = connect("tallies.db");
+    reader.execute_batch("BEGIN; SELECT * FROM daa_versions").unwrap();
+    let swapping = tokio::spawn(async move { new.swap().await });
+    let (look, version_1) = (connect("tallies.db"), connect("tallies.db.v1"));
+    for connection in [&look, &version_1] {
+        connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+    }
+    // A commit that waits lets nobody else begin to read.
+    while look.execute_batch("SELECT * FROM daa_versions").is_ok() {
+        assert!(!swapping.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+    let error = version_1.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+    assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy), "{error}");
+    reader.execute_batch("COMMIT").unwrap();
+    swapping.await.unwrap().unwrap();
+    let error = old.apply(Step::new(Position::new(1), Position::new(2), vec![event(2)])).await.unwrap_err();
+    assert!(matches!(error, ModelError::Superseded { .. }), "{error:?}");
 }
 
 #[tokio::test]
