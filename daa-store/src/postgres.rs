@@ -17,7 +17,7 @@
 //!
 //! A group that was sent and not confirmed is sent again once the server is back, with the same place and the same
 //! token: if it had been committed, its place is taken, and the token there says by whom. So an append is
-//! acknowledged once, and is in the log once. Only when the server stays away longer than the
+//! acknowledged once, and is in the log once. Only when the server stays away, or refuses to write, longer than the
 //! [patience](PostgresOptions::with_patience) an append is answered with
 //! [`AppendError::Unconfirmed`](daa_core::event::AppendError::Unconfirmed), or, where it was never sent, with
 //! [`AppendError::Unavailable`](daa_core::event::AppendError::Unavailable).

@@ -1,5 +1,6 @@
 //! Connections, set up for their use.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,14 @@ use super::options::PostgresOptions;
 /// middle must not keep the others waiting.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// The server ends what takes longer than the limit for a statement. Where so much later nothing is heard of it, the
+/// network lets nothing through.
+const SLACK: Duration = Duration::from_secs(1);
+/// A connection that is idle is tried after this time, and again after the shorter one, so many times.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(2), 3);
+/// A connection is dead where the other machine has acknowledged nothing for so long.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+
 /// The connection as it is driven.
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
@@ -37,6 +46,9 @@ fn to(options: &PostgresOptions) -> Config {
     let given = to.get_options().map(str::to_owned).unwrap_or_default();
     to.options(format!("{given} {settings}").trim_start());
     to.application_name(format!("daa/{}", options.schema)).connect_timeout(options.timeout);
+    let (idle, interval, tries) = KEEPALIVE;
+    to.keepalives(true).keepalives_idle(idle).keepalives_interval(interval).keepalives_retries(tries);
+    to.tcp_user_timeout(UNACKNOWLEDGED);
     to.ssl_mode(if uses_tls(options) { SslMode::Require } else { SslMode::Disable });
     to
 }
@@ -115,6 +127,30 @@ pub(super) async fn connect(options: &PostgresOptions) -> Result<(Client, Wire),
         .await
         .map_err(|_| Failure::Late)?
         .map_err(Failure::from)
+}
+
+/// How long the answers to one statement may take to arrive.
+pub(super) const fn limit(options: &PostgresOptions) -> Duration {
+    options.timeout.saturating_add(SLACK)
+}
+
+/// What is done on a connection, or that it was not answered in time: then the connection is of no use any more.
+pub(super) async fn in_time<T>(
+    limit: Duration,
+    done: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(limit, done).await.unwrap_or(Err(Failure::Late))
+}
+
+/// Gives a connection back to its pool, unless it was not answered in time.
+pub(super) fn give_back<T>(
+    client: deadpool_postgres::Client,
+    done: Result<T, Failure>,
+) -> Result<T, Failure> {
+    if matches!(done, Err(Failure::Late)) {
+        drop(deadpool_postgres::Client::take(client));
+    }
+    done
 }
 
 /// The connections that read.

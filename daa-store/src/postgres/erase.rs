@@ -3,7 +3,9 @@
 use daa_core::clock::Timestamp;
 use daa_core::event::{AppendError, RecordedEvent, Version};
 use daa_core::id::StreamId;
+use deadpool_postgres::Client;
 
+use super::connection::{give_back, in_time};
 use super::engine::Failure;
 use super::log::owner;
 use super::read::Reader;
@@ -40,8 +42,14 @@ pub(super) async fn erase(reader: &Reader, stream: &StreamId, up_to: Version) ->
 }
 
 async fn some(reader: &Reader, stream: &StreamId, up_to: i64) -> Result<u64, Failure> {
-    let (name, owner, kind) = (stream.as_str(), owner(stream), RecordedEvent::ERASED);
     let mut client = reader.pool().get().await?;
+    // Each of its four statements may take as long as a read.
+    let erased = in_time(reader.limit().saturating_mul(4), some_on(&mut client, stream, up_to)).await;
+    give_back(client, erased)
+}
+
+async fn some_on(client: &mut Client, stream: &StreamId, up_to: i64) -> Result<u64, Failure> {
+    let (name, owner, kind) = (stream.as_str(), owner(stream), RecordedEvent::ERASED);
     let transaction = client.transaction().await?;
     let found = transaction.query(FIND, &[&name, &owner, &up_to, &kind, &AT_ONCE]).await?;
     let (mut positions, mut checksums) = (Vec::new(), Vec::new());

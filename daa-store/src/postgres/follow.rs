@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_postgres::AsyncMessage;
 
-use super::connection;
+use super::connection::{self, give_back, in_time, limit};
 use super::engine::Failure;
 use super::options::PostgresOptions;
 use super::replica::Replicas;
@@ -23,7 +23,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const AT_MOST: Duration = Duration::from_millis(5);
 
 /// The channel on which the writers of a schema tell how far they have come.
-pub(super) fn channel(schema: &str) -> String {
+fn channel(schema: &str) -> String {
     format!("daa_{schema}")
 }
 
@@ -53,11 +53,11 @@ pub(super) async fn follow(
 
 /// Tells the others whatever this store appended, until its writer has ended: the first of a row of appends at once,
 /// and what follows when some time has passed.
-pub(super) async fn tell(pool: Pool, channel: String, mut appended: watch::Receiver<Position>) {
+pub(super) async fn tell(options: PostgresOptions, pool: Pool, mut appended: watch::Receiver<Position>) {
     while appended.changed().await.is_ok() {
         loop {
             let position = *appended.borrow_and_update();
-            match notify(&pool, &channel, position).await {
+            match notify(&options, &pool, position).await {
                 Ok(()) => break,
                 Err(failure) if appended.has_changed().is_err() => {
                     tracing::debug!(%failure, "others are not told of the last appends; they find them by looking");
@@ -73,13 +73,14 @@ pub(super) async fn tell(pool: Pool, channel: String, mut appended: watch::Recei
     }
 }
 
-async fn notify(pool: &Pool, channel: &str, position: Position) -> Result<(), Failure> {
+async fn notify(options: &PostgresOptions, pool: &Pool, position: Position) -> Result<(), Failure> {
     let client = pool.get().await?;
     // What it tells is durable already. It need not be, and so no append waits for the disk because of it.
     // The two statements are one transaction; the name has passed the alphabet of schemas.
+    let channel = channel(&options.schema);
     let notify = format!("SET LOCAL synchronous_commit = off; NOTIFY {channel}, '{position}'");
-    client.batch_execute(&notify).await?;
-    Ok(())
+    let told = in_time(limit(options), async { Ok(client.batch_execute(&notify).await?) }).await;
+    give_back(client, told)
 }
 
 async fn listen(
@@ -106,10 +107,11 @@ async fn listen(
     };
     let asking = async {
         // The name has passed the alphabet of schemas.
-        client.batch_execute(&format!("LISTEN {}", channel(&options.schema))).await?;
+        let listen = format!("LISTEN {}", channel(&options.schema));
+        in_time(limit(options), async { Ok(client.batch_execute(&listen).await?) }).await?;
         loop {
             // After the listening began, and now and then, should a notification be lost.
-            head.advance(replicas.look(&client).await?);
+            head.advance(in_time(limit(options), replicas.look(&client)).await?);
             for pool in replicas.pools().chain([pool]) {
                 connection::prune(pool, options);
             }

@@ -12,9 +12,11 @@ use deadpool_postgres::{Client, Pool};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Row;
 
+use super::connection::{self, give_back, in_time};
 use super::engine::{Failure, Meaning};
 use super::log::owner;
 use super::names::{Names, OnPage};
+use super::options::PostgresOptions;
 use super::schema;
 use crate::checksum::checksum;
 
@@ -44,11 +46,14 @@ pub(super) struct Reader {
     names: Arc<Names>,
     /// How long a read goes on trying while the server is away.
     patience: Duration,
+    /// How long what is asked on a connection may take, before that is given up.
+    limit: Duration,
 }
 
 impl Reader {
-    pub(super) fn new(pool: Pool, patience: Duration) -> Self {
-        Self { pool, names: Arc::default(), patience }
+    pub(super) fn new(pool: Pool, options: &PostgresOptions) -> Self {
+        let (patience, limit) = (options.acquire, connection::limit(options));
+        Self { pool, names: Arc::default(), patience, limit }
     }
 
     /// The same on the connections of another pool.
@@ -58,6 +63,10 @@ impl Reader {
 
     pub(super) const fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    pub(super) const fn limit(&self) -> Duration {
+        self.limit
     }
 
     pub(super) async fn head(&self) -> Result<Position, ReadError> {
@@ -71,9 +80,17 @@ impl Reader {
     }
 
     async fn try_head(&self) -> Result<Position, Failure> {
-        let client = self.pool.get().await?;
-        let head = client.prepare_cached(schema::HEAD).await?;
-        schema::head_in(client.query_opt(&head, &[]).await?.as_ref())
+        self.head_on(self.pool.get().await?).await
+    }
+
+    /// The same on this connection, and without another try.
+    pub(super) async fn head_on(&self, client: Client) -> Result<Position, Failure> {
+        let head = in_time(self.limit, async {
+            let head = client.prepare_cached(schema::HEAD).await?;
+            schema::head_in(client.query_opt(&head, &[]).await?.as_ref())
+        });
+        let head = head.await;
+        give_back(client, head)
     }
 
     /// For one call.
@@ -94,7 +111,7 @@ impl Reader {
     /// The same on this connection, and without another try.
     pub(super) async fn stream_on(
         &self,
-        client: &Client,
+        client: Client,
         stream: &StreamId,
         after: Version,
         page: PageSize,
@@ -107,7 +124,7 @@ impl Reader {
     /// The events of all streams on this connection, without another try.
     pub(super) async fn all_on(
         &self,
-        client: &Client,
+        client: Client,
         after: Position,
         page: PageSize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
@@ -139,10 +156,21 @@ impl Reader {
         start: i64,
         page: PageSize,
     ) -> Result<Result<Vec<RecordedEvent>, ReadError>, Failure> {
-        self.page_on(&self.pool.get().await?, query, start, page).await
+        self.page_on(self.pool.get().await?, query, start, page).await
     }
 
     async fn page_on(
+        &self,
+        client: Client,
+        query: Query<'_>,
+        start: i64,
+        page: PageSize,
+    ) -> Result<Result<Vec<RecordedEvent>, ReadError>, Failure> {
+        let events = in_time(self.limit, self.ask(&client, query, start, page)).await;
+        give_back(client, events)
+    }
+
+    async fn ask(
         &self,
         client: &Client,
         query: Query<'_>,

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_postgres::GenericClient;
 
-use super::connection;
+use super::connection::{self, give_back, in_time};
 use super::engine::Failure;
 use super::options::PostgresOptions;
 use super::read::Reader;
@@ -121,7 +121,11 @@ impl Replicas {
         let known = self.ends().iter().find(young).copied();
         match known {
             Some(end) => Ok(end),
-            None => Ok(self.ask(&**self.primary.pool().get().await?).await?.0),
+            None => {
+                let client = self.primary.pool().get().await?;
+                let asked = in_time(self.primary.limit(), self.ask(&**client)).await;
+                Ok(give_back(client, asked)?.0)
+            }
         }
     }
 
@@ -210,7 +214,7 @@ impl StaleReads {
         page: PageSize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         if let Some((replica, client)) = self.candidate().await? {
-            match replica.reader.stream_on(&client, stream, after, page).await {
+            match replica.reader.stream_on(client, stream, after, page).await {
                 Ok(events) => return Ok(events),
                 Err(error) => failed(replica, &error),
             }
@@ -224,7 +228,7 @@ impl StaleReads {
     /// [`ReadError`] when no server can answer within the bound.
     pub async fn head(&self) -> Result<Position, ReadError> {
         if let Some((replica, client)) = self.candidate().await? {
-            match super::schema::head(&**client).await {
+            match replica.reader.head_on(client).await {
                 Ok(head) => return Ok(head),
                 Err(failure) => failed(replica, &failure),
             }
@@ -248,7 +252,10 @@ impl StaleReads {
         for replica in fit {
             let tried = async {
                 let client = replica.reader.pool().get().await?;
-                Ok::<_, Failure>(end.is_in(&client).await?.then_some(client))
+                match in_time(replica.reader.limit(), end.is_in(&client)).await {
+                    Ok(is_in) => Ok(is_in.then_some(client)),
+                    failed => give_back(client, failed).map(|_| None),
+                }
             };
             match tried.await {
                 Ok(Some(client)) => {
@@ -272,7 +279,7 @@ fn failed(replica: &Replica, error: &dyn std::fmt::Display) {
 impl ReadAll for StaleReads {
     async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
         if let Some((replica, client)) = self.candidate().await? {
-            match replica.reader.all_on(&client, after, page).await {
+            match replica.reader.all_on(client, after, page).await {
                 Ok(events) => return Ok(events),
                 Err(error) => failed(replica, &error),
             }

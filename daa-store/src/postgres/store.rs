@@ -14,7 +14,7 @@ use deadpool_postgres::Pool;
 use tokio::sync::watch;
 
 use super::connection::Session;
-use super::follow::{channel, follow, tell};
+use super::follow::{follow, tell};
 use super::job::Job;
 use super::options::PostgresOptions;
 use super::read::Reader;
@@ -38,7 +38,8 @@ use crate::queue::{Inlet, queue};
 ///   is lost.
 /// - Damaged content is found by the checksum that each event has, and reported, never served.
 /// - Reads of a server that is away wait for at most the
-///   [acquire timeout](PostgresOptions::with_acquire_timeout), appends as long as the
+///   [acquire timeout](PostgresOptions::with_acquire_timeout), and those on a network that falls silent for the
+///   [statement timeout](PostgresOptions::with_statement_timeout) and a second more; appends as long as the
 ///   [patience](PostgresOptions::with_patience) lasts.
 ///
 /// It needs a tokio runtime with timers and I/O as long as it lives. Dropped without [`close`](EventStore::close),
@@ -85,8 +86,8 @@ impl PostgresEventStore {
         let (appends, jobs) = queue(options.queue.get());
         let (closed, (alive, watched)) = (watch::Sender::new(false), watch::channel(()));
         let writer = Writer::new(options.clone(), session, head.clone());
-        let telling = tell(pool.clone(), channel(&options.schema), writer.appended());
-        let reader = Reader::new(pool.clone(), options.acquire);
+        let telling = tell(options.clone(), pool.clone(), writer.appended());
+        let reader = Reader::new(pool.clone(), &options);
         let replicas = Arc::new(Replicas::new(reader.clone(), &options).map_err(engine_failed)?);
         let following = follow(options.clone(), pool, replicas.clone(), head.clone(), closed.subscribe());
         let follower = head.follow();

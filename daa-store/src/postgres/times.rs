@@ -2,7 +2,9 @@
 
 use daa_core::clock::Timestamp;
 use daa_core::event::{Position, ReadError};
+use deadpool_postgres::Client;
 
+use super::connection::{give_back, in_time};
 use super::engine::Failure;
 use super::read::Reader;
 use super::schema;
@@ -25,23 +27,27 @@ impl Reader {
         }
     }
 
-    /// Halves what is left: a group is written after the one before it was read, so times rise with positions.
     async fn try_position_at(&self, time: Timestamp) -> Result<Position, Failure> {
         let client = self.pool().get().await?;
-        let group = client.prepare_cached(GROUP).await?;
-        let head = schema::head(&**client).await?.get().cast_signed();
-        let (mut by_then, mut is_known, mut later) = (0_i64, false, head);
-        while by_then < later {
-            let middle = by_then + (later - by_then + 1) / 2;
-            let Some(row) = client.query_opt(&group, &[&middle]).await? else { break };
-            let (first, last, at): (i64, i64, Option<i64>) =
-                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            if at.is_none_or(|at| at.cast_unsigned() <= time.as_millis()) {
-                (by_then, is_known) = (last, at.is_some());
-            } else {
-                later = first - 1;
-            }
-        }
-        Ok(if is_known { Position::new(by_then.cast_unsigned()) } else { Position::START })
+        let position = in_time(self.limit(), search(&client, time)).await;
+        give_back(client, position)
     }
+}
+
+/// Halves what is left: a group is written after the one before it was read, so times rise with positions.
+async fn search(client: &Client, time: Timestamp) -> Result<Position, Failure> {
+    let group = client.prepare_cached(GROUP).await?;
+    let head = schema::head(&***client).await?.get().cast_signed();
+    let (mut by_then, mut is_known, mut later) = (0_i64, false, head);
+    while by_then < later {
+        let middle = by_then + (later - by_then + 1) / 2;
+        let Some(row) = client.query_opt(&group, &[&middle]).await? else { break };
+        let (first, last, at): (i64, i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if at.is_none_or(|at| at.cast_unsigned() <= time.as_millis()) {
+            (by_then, is_known) = (last, at.is_some());
+        } else {
+            later = first - 1;
+        }
+    }
+    Ok(if is_known { Position::new(by_then.cast_unsigned()) } else { Position::START })
 }

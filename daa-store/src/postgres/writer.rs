@@ -49,7 +49,7 @@ enum Tried {
     Again,
     /// Refused by the server; nothing was written.
     Refused(Failure),
-    /// The server is away. With the plan that may have been committed, where one was sent.
+    /// The server is away, or refuses what may have been committed before. With that plan, where one was sent.
     Away(Failure, Option<Plan>),
 }
 
@@ -90,7 +90,7 @@ impl Writer {
             Ok(outcomes) => {
                 group.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
             }
-            // One of the group may have made the whole fail: find out which.
+            // One of the group may have made the whole fail: find out which. Nothing of it was written.
             Err(Failed::Refused(_)) if group.len() > 1 => {
                 for job in group {
                     Box::pin(self.serve(vec![job])).await;
@@ -222,7 +222,9 @@ impl Writer {
         Ok(won)
     }
 
-    /// Sends a group again that may have been committed.
+    /// Sends a group again that may have been committed. Whatever the server says of this try, it does not say what
+    /// became of the one before: only a place that is taken tells, or the name of a stream, which is looked at when the
+    /// place was free.
     async fn send_again(&mut self, plan: Plan) -> Tried {
         let limit = self.options.timeout;
         let sent = async {
@@ -238,14 +240,11 @@ impl Writer {
         match timeout(limit, sent).await {
             Ok(Ok(true)) => Tried::Done(plan),
             Ok(Ok(false)) => Tried::Again,
-            Ok(Err(error)) => match error.meaning() {
-                Meaning::NameTaken => {
-                    self.log.forget();
-                    Tried::Again
-                }
-                Meaning::Away => Tried::Away(error, Some(plan)),
-                _ => Tried::Refused(error),
-            },
+            Ok(Err(error)) if error.meaning() == Meaning::NameTaken => {
+                self.log.forget();
+                Tried::Again
+            }
+            Ok(Err(error)) => Tried::Away(error, Some(plan)),
             Err(_) => Tried::Away(Failure::Late, Some(plan)),
         }
     }

@@ -21,6 +21,7 @@ pub(crate) struct Proxy {
 struct State {
     refuses: AtomicBool,
     delay: AtomicU64,
+    loses_answers: AtomicBool,
     /// Changes when all connections are to be dropped.
     cuts: watch::Sender<u64>,
 }
@@ -32,6 +33,7 @@ impl Proxy {
         let state = Arc::new(State {
             refuses: AtomicBool::new(false),
             delay: AtomicU64::new(0),
+            loses_answers: AtomicBool::new(false),
             cuts: watch::Sender::new(0),
         });
         let shared = state.clone();
@@ -50,7 +52,7 @@ impl Proxy {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.address().port()
     }
 
     /// Drops every connection, whatever is under way on it.
@@ -70,6 +72,12 @@ impl Proxy {
     pub(crate) fn delay(&self, delay: Duration) {
         self.state.delay.store(delay.as_millis() as u64, Ordering::Relaxed);
     }
+
+    /// Lets nothing come back from the server, or lets it through again.
+    #[cfg(feature = "live-postgres")]
+    pub(crate) fn lose_answers(&self, loses: bool) {
+        self.state.loses_answers.store(loses, Ordering::Relaxed);
+    }
 }
 
 async fn forward(client: TcpStream, server: SocketAddr, state: Arc<State>) {
@@ -79,19 +87,28 @@ async fn forward(client: TcpStream, server: SocketAddr, state: Arc<State>) {
     cuts.borrow_and_update();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    let is_lost = || state.loses_answers.load(Ordering::Relaxed);
     tokio::select! {
         _ = cuts.changed() => {}
-        () = pump(&mut from_client, &mut to_server, &state) => {}
-        () = pump(&mut from_server, &mut to_client, &state) => {}
+        () = pump(&mut from_client, &mut to_server, &state, || false) => {}
+        () = pump(&mut from_server, &mut to_client, &state, is_lost) => {}
     }
 }
 
-async fn pump(from: &mut (impl AsyncReadExt + Unpin), to: &mut (impl AsyncWriteExt + Unpin), state: &State) {
+async fn pump(
+    from: &mut (impl AsyncReadExt + Unpin),
+    to: &mut (impl AsyncWriteExt + Unpin),
+    state: &State,
+    is_lost: impl Fn() -> bool,
+) {
     let mut buffer = vec![0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let delay = state.delay.load(Ordering::Relaxed);
         if delay > 0 {
             sleep(Duration::from_millis(delay)).await;
+        }
+        if is_lost() {
+            continue;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
