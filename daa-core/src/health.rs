@@ -13,9 +13,7 @@
 mod probes;
 mod report;
 
-#[cfg(feature = "runtime")]
-pub use probes::BusProbe;
-pub use probes::StoreProbe;
+pub use probes::{BusProbe, StoreProbe};
 pub use report::{HealthReport, PartHealth};
 
 use std::fmt;

@@ -27,6 +27,7 @@ pub mod digest;
 pub mod event;
 mod failure_text;
 pub mod fault;
+#[cfg(feature = "runtime")]
 pub mod health;
 pub mod id;
 #[cfg(feature = "runtime")]

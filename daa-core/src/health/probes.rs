@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Condition, Probe, Without};
-#[cfg(feature = "runtime")]
 use crate::bus::{BusState, EventBus};
 use crate::clock::Clock;
 use crate::event::{EventStore, ReadError};
@@ -47,11 +46,9 @@ impl Probe for StoreProbe {
 }
 
 /// Asks a bus how it is. Without a bus, what is to be published waits: the truth is in the event store.
-#[cfg(feature = "runtime")]
 #[derive(Clone, Debug)]
 pub struct BusProbe(Arc<dyn EventBus>);
 
-#[cfg(feature = "runtime")]
 impl BusProbe {
     /// A probe of this bus.
     #[must_use]
@@ -60,7 +57,6 @@ impl BusProbe {
     }
 }
 
-#[cfg(feature = "runtime")]
 #[async_trait]
 impl Probe for BusProbe {
     fn part(&self) -> &str {
