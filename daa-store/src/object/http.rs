@@ -126,6 +126,10 @@ fn kind(error: &(dyn StdError + 'static)) -> HttpErrorKind {
             if error.is_timeout() {
                 return HttpErrorKind::Timeout;
             }
+            // Its connection was gone before the request was begun: the server has seen nothing of it.
+            if error.is_canceled() {
+                return HttpErrorKind::Request;
+            }
             if error.is_closed() || error.is_incomplete_message() || error.is_body_write_aborted() {
                 return HttpErrorKind::Interrupted;
             }
