@@ -12,11 +12,17 @@
 //! | always | events, gate, agents, executors, bus, plugins | [`core`] |
 //! | `store` | SQLite, artefacts on disk | `daa-store` as `daa::store` |
 //! | `rules` | rulesets in TOML and YAML with CEL conditions | `daa-rules` as `daa::rules` |
+//! | `audit` | an audit log for outsiders to verify, not on by default | `daa-rules` as `daa::rules::audit` |
+//! | `cli` | the program `daa-audit-pq`, which verifies bundles of audit logs, not on by default | `daa::rules::audit::program` |
+//! | `cedar` | authorisation by roles and attributes, not on by default | `daa-rules` as `daa::rules::authorisation` |
 //! | `economy` | ledger, budgets, stakes, rewards | `daa-economy` as `daa::economy` |
-//! | `schedule` | workflows that start by themselves, by cron patterns in a time zone | [`core`] |
+//! | `crypto` | post-quantum signatures, sealed messages, key files, not on by default; with `audit`, `daa::audit` | `daa-crypto` as `daa::crypto` |
+//! | `net` | node ids, node records, the handshake between nodes, not on by default | `daa-net` as `daa::net` |
+//! | `schedule` | workflows that start by themselves, and rules that are triggered, by cron patterns in a time zone | [`core`], `daa::rules` |
 //! | `compute` | training, and `daa::swarm`, which brings rules and economy along | `daa-compute` as `daa::compute` |
 //!
-//! All are on by default. Begin with `examples/hello_agent.rs`; then run `cargo run --release --example swarm`.
+//! All but `audit`, `cedar`, `cli`, `crypto`, `net` and `schedule` are on by default. Begin with `examples/hello_agent.rs`; then run
+//! `cargo run --release --example swarm`.
 #![cfg_attr(
     not(test),
     warn(
@@ -35,13 +41,19 @@
 #[cfg(feature = "compute")]
 pub use daa_compute as compute;
 pub use daa_core as core;
+#[cfg(feature = "crypto")]
+pub use daa_crypto as crypto;
 #[cfg(feature = "economy")]
 pub use daa_economy as economy;
+#[cfg(feature = "net")]
+pub use daa_net as net;
 #[cfg(feature = "rules")]
 pub use daa_rules as rules;
 #[cfg(feature = "store")]
 pub use daa_store as store;
 
+#[cfg(all(feature = "audit", feature = "crypto"))]
+pub mod audit;
 pub mod prelude;
 #[cfg(feature = "compute")]
 pub mod swarm;

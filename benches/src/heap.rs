@@ -1,9 +1,15 @@
 //! Counts the bytes that are allocated, where a bench asks for it.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
-/// The allocator of the system. It counts only while it is told to, so that the other benches do not pay for it.
+#[cfg(feature = "mimalloc")]
+use mimalloc::MiMalloc as Heap;
+#[cfg(not(feature = "mimalloc"))]
+use std::alloc::System as Heap;
+
+/// mimalloc, as programs with many threads have it, or without the feature `mimalloc` the allocator of the system. It
+/// counts only while it is told to, so that the other benches do not pay for it.
 pub(crate) struct Counting;
 
 static ON: AtomicBool = AtomicBool::new(false);
@@ -15,24 +21,24 @@ fn count(bytes: isize) {
     }
 }
 
-// SAFETY: every call goes to the allocator of the system as it came.
+// SAFETY: every call goes to the allocator behind it as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
         // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
+        unsafe { Heap.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         count(-layout.size().cast_signed());
         // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(at, layout) }
+        unsafe { Heap.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size.cast_signed() - layout.size().cast_signed());
         // SAFETY: the caller keeps the contract.
-        unsafe { System.realloc(at, layout, size) }
+        unsafe { Heap.realloc(at, layout, size) }
     }
 }
 

@@ -2,14 +2,21 @@
 
 mod agent_loop;
 mod artefacts;
+mod audit;
 mod bus;
 mod cache;
+#[cfg(feature = "crypto")]
+mod crypto;
 mod event_store;
 mod heap;
 mod ledger;
 mod line;
+mod peer;
 mod rules;
+#[cfg(feature = "training")]
 mod training;
+#[cfg(feature = "net")]
+mod transport;
 mod workflow;
 
 use std::process::ExitCode;
@@ -19,14 +26,18 @@ use line::Line;
 const USAGE: &str = "\
 usage: daa-benches NAME [--json]
 
+  audit        records a second, proofs in a log of ten million, verification
   artefacts    put and read, beside bare object_store with a digest
   loop         one agent cycle with trivial parts, in-memory store
   bus          messages in process; on NATS and RabbitMQ, beside their bare clients
   event_store  durable batched appends, beside raw rusqlite
   ledger       durable transfers in batches
-  rules        decisions of a ruleset
+  rules        decisions of a ruleset, beside cel; of tables, beside zen-engine
   training     a local step, beside PyTorch where python3 has it (DAA_PYTHON names another python)
-  workflow     steps of workflows, beside durare; replay; parked runs
+  crypto       signatures, key encapsulation, sealing, beside the providers called bare
+  transport    bytes between two nodes, beside raw quinn; requests
+  workflow     durable steps of workflows, beside durare; parked runs
+  steps        steps of workflows in memory; replay
   cache        hits in the process, and on Redis beside its bare client
   all          all of them
 ";
@@ -36,16 +47,23 @@ static HEAP: heap::Counting = heap::Counting;
 
 type Bench = (&'static str, fn() -> Vec<Line>);
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: &[Bench] = &[
     ("artefacts", artefacts::run),
+    ("audit", audit::run),
     ("loop", agent_loop::run),
     ("bus", bus::run),
     ("event_store", event_store::run),
     ("ledger", ledger::run),
     ("cache", cache::run),
+    #[cfg(feature = "crypto")]
+    ("crypto", crypto::run),
     ("rules", rules::run),
+    #[cfg(feature = "training")]
     ("training", training::run),
+    #[cfg(feature = "net")]
+    ("transport", transport::run),
     ("workflow", workflow::run),
+    ("steps", workflow::steps),
 ];
 
 fn main() -> ExitCode {

@@ -1,8 +1,12 @@
 //! How fast a ruleset decides, on one core.
 //!
 //! A realistic mix: limits on payments, trusted recipients, office hours, a deny list; one request in four has no
-//! rule at all. Then the same requests beside more and more rules about other kinds of action, which must not cost
-//! anything, and beside more and more rules about the same kind, which must.
+//! rule at all. Then the same requests beside more and more rules: about other kinds of action, and about the same kinds
+//! for another recipient, which must not cost anything; about the same kind and without an equality test, which must.
+//! Then side by side with bare `cel`, and tables side by side with zen-engine.
+
+mod bare_cel;
+mod zen;
 
 use std::time::{Duration, Instant};
 
@@ -25,11 +29,39 @@ pub(crate) fn run() -> Vec<Line> {
             .collect();
         lines.extend(measure(&format!("mix and {more} on other kinds"), &format!("{mix}{strangers}")));
     }
+    for more in [10, 100, 1_000, 9_900] {
+        let other: String = (0..more)
+            .map(|n| {
+                let when = format!("action.params.to == \"other-{n}\" && context.hour > 6");
+                format!("[[rule]]\non = '*'\neffect = 'deny'\nwhen = '{when}'\n")
+            })
+            .collect();
+        lines.extend(measure(&format!("mix and {more} on all kinds, of others"), &format!("{mix}{other}")));
+    }
     for more in [10, 100] {
         let same = "[[rule]]\non = '*'\neffect = 'deny'\nwhen = 'context.hour > 24'\n".repeat(more);
         lines.extend(measure(&format!("mix and {more} on all kinds"), &format!("{mix}{same}")));
     }
+    lines.extend(bare_cel::lines());
+    lines.extend(zen::lines());
     lines
+}
+
+/// How often a second something runs over all requests, in turns with a peer so that both have the same machine.
+fn in_turns<const N: usize>(count: usize, mut runs: [&mut dyn FnMut(); N]) -> [f64; N] {
+    const TURNS: u32 = 8;
+    let mut rates = [(0usize, Duration::ZERO); N];
+    for _ in 0..TURNS {
+        for (run, (done, spent)) in runs.iter_mut().zip(&mut rates) {
+            let began = Instant::now();
+            while began.elapsed() < RUN / TURNS {
+                run();
+                *done += count;
+            }
+            *spent += began.elapsed();
+        }
+    }
+    rates.map(|(done, spent)| done as f64 / spent.as_secs_f64())
 }
 
 fn measure(name: &str, source: &str) -> Vec<Line> {

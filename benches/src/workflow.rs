@@ -3,7 +3,6 @@
 mod durable;
 mod in_memory;
 mod parked;
-mod peer;
 mod world;
 
 use crate::line::Line;
@@ -11,7 +10,11 @@ use crate::line::Line;
 pub(crate) fn run() -> Vec<Line> {
     let runtime = world::runtime();
     let mut lines = durable::run(&runtime);
-    lines.extend(runtime.block_on(in_memory::run()));
     lines.extend(runtime.block_on(parked::run()));
     lines
+}
+
+/// The engine itself, without a disk.
+pub(crate) fn steps() -> Vec<Line> {
+    world::runtime().block_on(in_memory::run())
 }

@@ -56,7 +56,7 @@ pub use delivery::{Delivery, Settle, Settlement};
 pub use error::BusError;
 pub use headers::{HeaderError, Headers, MAX_HEADER_BYTES, MAX_HEADERS};
 pub use health::{BusHealth, BusState};
-pub use history::{BusPosition, HistoryPage, MAX_PAGE};
+pub use history::{BusPosition, HistoryPage, MAX_PAGE, MAX_PAGE_BYTES};
 pub use in_process::{InProcessBus, InProcessOptions, SubscriptionStatus};
 pub use message::{MAX_PAYLOAD, Message};
 pub use options::{GroupName, Overflow, SubscribeOptions};

@@ -25,7 +25,7 @@ pub use record::{Appended, Position, RecordedEvent, Version};
 pub use store::{EventStore, PageSize, ReadAll};
 pub use subscription::Subscription;
 #[cfg(feature = "runtime")]
-pub(crate) use tail::last_event;
+pub use tail::last_event;
 
 #[cfg(all(feature = "test-util", feature = "runtime"))]
 pub mod testing;

@@ -50,6 +50,12 @@ impl Condition {
     pub const fn is_ready(&self) -> bool {
         matches!(self, Self::Ready { .. })
     }
+
+    /// What somebody said who was asked in vain, with all its causes; of bounded length.
+    #[must_use]
+    pub fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Unavailable { reason: crate::failure_text::error_text(error) }
+    }
 }
 
 /// What a process does without one of the parts it leans on.

@@ -2,7 +2,9 @@
 
 use std::borrow::Borrow;
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -46,6 +48,22 @@ impl Reaction for IdError {
     }
 }
 
+const fn is_allowed(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':')
+}
+
+/// As [`check`], while a program is compiled.
+const fn is_id(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        if !is_allowed(*first) {
+            return false;
+        }
+        rest = after;
+    }
+    !text.is_empty() && text.len() <= MAX_ID_LEN
+}
+
 fn check(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
@@ -54,11 +72,10 @@ fn check(text: &str) -> Result<(), IdError> {
         return Err(IdError::TooLong { len: text.len() });
     }
     // Ids are made in every step of everything: bytes are looked at sooner than characters.
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
-    if text.bytes().all(allowed) {
+    if text.bytes().all(is_allowed) {
         return Ok(());
     }
-    let found = text.chars().find(|&c| !u8::try_from(c).is_ok_and(allowed)).unwrap_or_default();
+    let found = text.chars().find(|&c| !u8::try_from(c).is_ok_and(is_allowed)).unwrap_or_default();
     Err(IdError::Character { found, text: text.to_owned() })
 }
 
@@ -68,13 +85,64 @@ thread_local! {
     static JOINED: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// The text of an id: what its clones share, or a constant, whose clones share nothing, so that threads which clone it all
+/// the time do not wait for each other.
+#[derive(Clone)]
+enum Text {
+    Shared(Arc<str>),
+    Constant(&'static str),
+}
+
+impl std::ops::Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Shared(text) => text,
+            Self::Constant(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($text:ty: $($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         ///
         /// 1 to 200 bytes of `a-z A-Z 0-9 . _ - / :`; cheap to clone.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// Checks and wraps a string.
@@ -108,13 +176,13 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
+                fmt::Debug::fmt(self.as_str(), f)
             }
         }
 
@@ -169,7 +237,34 @@ macro_rules! ids {
     )*};
 }
 
-ids! {
+ids! { Text:
+    /// Names a kind of event, with its version, such as `action.permitted.v1`.
+    EventKind;
+}
+
+impl EventKind {
+    /// A kind that is known when the program is compiled; its clones cost nothing.
+    ///
+    /// ```
+    /// # use daa_core::id::EventKind;
+    /// const PLACED: EventKind = EventKind::constant("order.placed.v1");
+    /// ```
+    ///
+    /// # Panics
+    /// When the text is no id: while it is compiled, in a constant.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a mistake in a constant, told by the compiler")]
+    pub const fn constant(text: &'static str) -> Self {
+        if !is_id(text) {
+            panic!(
+                "no id: empty, longer than 200 bytes, or with other characters than a-z A-Z 0-9 . _ - / :"
+            );
+        }
+        Self(Text::Constant(text))
+    }
+}
+
+ids! { Arc<str>:
     /// Names one agent.
     AgentId;
     /// Names one stream of events, such as `ledger` or `agent/alice`.
@@ -180,8 +275,6 @@ ids! {
     ActionKind;
     /// Names one rule.
     RuleId;
-    /// Names a kind of event, with its version, such as `action.permitted.v1`.
-    EventKind;
     /// Names an account of the ledger.
     AccountId;
     /// Names a transfer or a hold of the ledger, and is its idempotency key.
@@ -224,10 +317,14 @@ ids! {
     ProjectionName;
     /// Names a schedule, and begins the names of the runs that it starts.
     ScheduleId;
+    /// Names where data came from that nobody vouches for, such as `mail` or `web/example.org`.
+    SourceId;
 }
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher as _;
+
     use super::*;
 
     #[test]
@@ -244,6 +341,25 @@ mod tests {
         assert_eq!(AgentId::new("a".repeat(201)), Err(IdError::TooLong { len: 201 }));
         assert!(matches!(AgentId::new("a b"), Err(IdError::Character { found: ' ', .. })));
         assert!(matches!(AgentId::new("ü"), Err(IdError::Character { found: 'ü', .. })));
+    }
+
+    #[test]
+    fn a_constant_is_the_id_of_its_text() {
+        const KIND: EventKind = EventKind::constant("a.b.v1");
+        let same = EventKind::new("a.b.v1").unwrap();
+        assert_eq!(KIND, same);
+        let hash = |kind: &EventKind| foldhash::quality::FixedState::default().hash_one(kind);
+        assert_eq!(hash(&KIND), hash(&same));
+        let other = EventKind::constant("a.c.v1");
+        assert!(KIND < other && other > same);
+    }
+
+    #[test]
+    fn constants_are_checked_as_other_ids_are() {
+        let texts = (0..=u8::MAX).map(|byte| format!("a{}", char::from(byte)));
+        for text in texts.chain(["".to_owned(), "a".repeat(200), "a".repeat(201)]) {
+            assert_eq!(is_id(&text), EventKind::new(&text).is_ok(), "{text:?}");
+        }
     }
 
     #[test]

@@ -123,9 +123,8 @@ impl LedgerEvent {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
-fn kind_of(event: &LedgerEvent) -> EventKind {
-    EventKind::new(event.kind()).expect("a constant kind is an id")
+const fn kind_of(event: &LedgerEvent) -> EventKind {
+    EventKind::constant(event.kind())
 }
 
 /// The transfers of one event.

@@ -1,15 +1,18 @@
 //! A parsed file before it means anything: a tree of values that know where they stand.
 
 mod align;
+mod json;
+mod lines;
 mod toml;
 #[cfg(feature = "yaml")]
 mod yaml;
 
 pub(crate) use self::align::offset_in_value;
+pub(crate) use self::lines::Lines;
 pub(crate) use self::toml::parse as parse_toml;
 #[cfg(feature = "yaml")]
 pub(crate) use self::yaml::parse as parse_yaml;
-use crate::error::Problem;
+use crate::problem::Problem;
 
 /// A value and the bytes of the source it stands in.
 #[derive(Debug)]
@@ -24,9 +27,10 @@ pub(crate) enum Content {
     /// TOML has none.
     #[cfg(feature = "yaml")]
     Null,
-    Bool,
+    Bool(bool),
     Integer(i64),
-    /// A number or a date that no key of a ruleset takes.
+    Float(f64),
+    /// A date, or an integer of more than 64 bits, which no key of a ruleset takes.
     Other,
     Text(String),
     List(Vec<Node>),
@@ -49,21 +53,21 @@ pub(crate) struct Misfit {
 }
 
 impl Node {
-    const fn found(&self) -> &'static str {
+    pub(crate) const fn found(&self) -> &'static str {
         match self.content {
             #[cfg(feature = "yaml")]
             Content::Null => "nothing",
-            Content::Bool => "a boolean",
+            Content::Bool(_) => "a boolean",
             Content::Integer(..0) => "a negative integer",
             Content::Integer(_) => "an integer",
-            Content::Other => "a number or a date",
+            Content::Float(_) | Content::Other => "a number or a date",
             Content::Text(_) => "a string",
             Content::List(_) => "a list",
             Content::Table(_) => "a table",
         }
     }
 
-    fn wrong(&self, key: &str, expected: &'static str) -> Misfit {
+    pub(crate) fn wrong(&self, key: &str, expected: &'static str) -> Misfit {
         let problem = Problem::WrongType { key: key.to_owned(), expected, found: self.found() };
         Misfit { offset: self.start, problem }
     }
@@ -87,10 +91,10 @@ impl Node {
         self.integer(key)?.try_into().map_err(|_| self.wrong(key, expected))
     }
 
-    pub(crate) fn list(&self, key: &str) -> Result<&[Self], Misfit> {
+    pub(crate) fn list(&self, key: &str, expected: &'static str) -> Result<&[Self], Misfit> {
         match &self.content {
             Content::List(items) => Ok(items),
-            _ => Err(self.wrong(key, "a list of rules")),
+            _ => Err(self.wrong(key, expected)),
         }
     }
 

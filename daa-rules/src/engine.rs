@@ -1,49 +1,77 @@
 //! Decides by a ruleset, and lets it be replaced while it governs.
 
-use std::collections::{BTreeSet, HashMap};
+mod counts;
+mod index;
+mod tally;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use daa_core::action::{Decision, Policy, Request, Verdict};
-use daa_core::id::{ActionKind, RuleId};
+use async_trait::async_trait;
+use daa_core::action::{
+    Decision, Obligation, Policy, PolicyChange, PolicyError, PolicyMemory, Request, Verdict,
+};
+use daa_core::event::EventStore;
 
-use crate::condition::{Budget, Indeterminate};
-use crate::pattern::Form;
-use crate::ruleset::{Effect, Rule, Ruleset};
+use crate::condition::Budget;
+pub(crate) use crate::engine::index::Index;
+use crate::engine::tally::{Tally, redaction};
+use crate::memory::{Change, Memory};
+use crate::provider::Providers;
+use crate::ruleset::Ruleset;
 
 /// The rules that govern, as the [`Policy`] of a gate.
 ///
 /// Cheap to clone; all clones share the rules. A decision uses exactly one ruleset, whatever is installed
 /// meanwhile, and never waits for a lock.
+///
+/// Rules that depend on what was permitted before, such as limits over time, need a [memory](Self::with_memory).
 #[derive(Clone, Debug)]
 pub struct RulesEngine {
-    governing: Arc<ArcSwap<Indexed>>,
-}
-
-/// A ruleset, and its rules by the kind of action they are about.
-#[derive(Debug)]
-struct Indexed {
-    ruleset: Arc<Ruleset>,
-    /// Places in `ruleset.rules()`, in the order in which they are reported.
-    order: Vec<usize>,
-    /// Ranks in `order`, ascending.
-    exact: HashMap<ActionKind, Vec<usize>>,
-    prefixed: HashMap<String, Vec<usize>>,
-    /// The lengths of the prefixes.
-    lengths: BTreeSet<usize>,
+    governing: Arc<ArcSwap<Ruleset>>,
+    memory: Option<Arc<Memory>>,
+    providers: Option<Arc<Providers>>,
 }
 
 impl RulesEngine {
+    /// What the rules are called among [several policies](daa_core::action::AllOf): under this name explanations and
+    /// back-tests find what the rules decided.
+    pub const PART: &str = "rules";
+
     /// Governs by this ruleset.
     #[must_use]
     pub fn new(ruleset: Ruleset) -> Self {
-        Self { governing: Arc::new(ArcSwap::from_pointee(Indexed::new(ruleset))) }
+        Self { governing: Arc::new(ArcSwap::from_pointee(ruleset)), memory: None, providers: None }
+    }
+
+    /// Remembers what is permitted: counts it in streams of `store`, which must be the gate's own. Without a memory,
+    /// what a ruleset counts is unknown, and nothing is permitted that would have to be counted.
+    ///
+    /// Where a window, or something that is to be seen, is new, the first decision reads the journal of actions and
+    /// counts what was permitted before.
+    #[must_use]
+    pub fn with_memory(self, store: Arc<dyn EventStore>) -> Self {
+        Self { memory: Some(Arc::new(Memory::new(store))), ..self }
+    }
+
+    /// Asks these for the facts that a ruleset says are provided. Without them such facts are unknown.
+    #[must_use]
+    pub fn with_providers(self, providers: Providers) -> Self {
+        Self { providers: Some(Arc::new(providers)), ..self }
     }
 
     /// The ruleset that governs.
     #[must_use]
     pub fn ruleset(&self) -> Arc<Ruleset> {
-        Arc::clone(&self.governing.load().ruleset)
+        self.governing.load_full()
+    }
+
+    pub(crate) const fn remembers(&self) -> Option<&Arc<Memory>> {
+        self.memory.as_ref()
+    }
+
+    pub(crate) const fn providers(&self) -> Option<&Arc<Providers>> {
+        self.providers.as_ref()
     }
 
     /// Governs by another ruleset from now on, and returns the one before. A decision that has begun ends under
@@ -52,8 +80,11 @@ impl RulesEngine {
     /// A bad ruleset never comes here: it is refused when it is read, and the old one keeps governing. See
     /// [`install`](Self::install) for a replacement that is on record.
     pub fn replace(&self, ruleset: Ruleset) -> Arc<Ruleset> {
-        let before = self.governing.swap(Arc::new(Indexed::new(ruleset)));
-        Arc::clone(&before.ruleset)
+        self.governing.swap(Arc::new(ruleset))
+    }
+
+    fn forgetful(&self) -> Box<dyn PolicyChange> {
+        Box::new(Change::forgetful(self.governing.load_full(), self.providers.clone()))
     }
 }
 
@@ -61,111 +92,85 @@ impl Policy for RulesEngine {
     fn decide(&self, request: &Request<'_>) -> Verdict {
         self.governing.load().decide(request)
     }
+
+    fn memory(&self) -> Option<&dyn PolicyMemory> {
+        (self.memory.is_some() || self.providers.is_some()).then_some(self)
+    }
 }
 
-impl Indexed {
-    fn new(ruleset: Ruleset) -> Self {
-        let rules = ruleset.rules();
-        let mut order: Vec<usize> = (0..rules.len()).collect();
-        order.sort_by_key(|&at| std::cmp::Reverse(rules.get(at).map_or(0, Rule::priority)));
-        let mut indexed = Self {
-            exact: HashMap::new(),
-            prefixed: HashMap::new(),
-            lengths: BTreeSet::new(),
-            order: Vec::new(),
-            ruleset: Arc::new(ruleset),
-        };
-        for (rank, at) in order.iter().enumerate() {
-            let Some(rule) = indexed.ruleset.rules().get(*at) else { continue };
-            match rule.on().form() {
-                Form::Exact(kind) => indexed.exact.entry(kind.clone()).or_default().push(rank),
-                Form::Prefix(prefix) => {
-                    indexed.lengths.insert(prefix.len());
-                    indexed.prefixed.entry(prefix.clone()).or_default().push(rank);
-                }
-            }
+#[async_trait]
+impl PolicyMemory for RulesEngine {
+    async fn begin(&self) -> Result<Box<dyn PolicyChange>, PolicyError> {
+        match &self.memory {
+            Some(memory) => memory.begin(&self.governing, self.providers.as_ref()).await,
+            None => Ok(self.forgetful()),
         }
-        indexed.order = order;
-        indexed
     }
 
-    /// The rules about a kind, in the order in which they are reported.
-    fn about(&self, kind: &ActionKind) -> Vec<&Rule> {
-        let prefixes = self.lengths.iter().map_while(|&len| kind.as_str().get(..len));
-        let prefixed = prefixes.filter_map(|prefix| self.prefixed.get(prefix));
-        let mut ranks: Vec<usize> =
-            self.exact.get(kind).into_iter().chain(prefixed).flatten().copied().collect();
-        ranks.sort_unstable();
-        let places = ranks.iter().filter_map(|&rank| self.order.get(rank));
-        places.filter_map(|&at| self.ruleset.rules().get(at)).collect()
+    async fn begin_ending(&self) -> Result<Box<dyn PolicyChange>, PolicyError> {
+        Ok(match &self.memory {
+            Some(memory) => memory.begin_ending(&self.governing, self.providers.as_ref()).await,
+            None => self.forgetful(),
+        })
     }
+}
 
-    fn decide(&self, request: &Request<'_>) -> Verdict {
+impl Ruleset {
+    /// Decides by these rules alone: a pure function of the request, and of what was
+    /// [given](Request::with_given) for it.
+    #[must_use]
+    pub fn decide(&self, request: &Request<'_>) -> Verdict {
         let mut budget = Budget::new();
+        let (counting, others) = self.index().counting(request);
+        let tally = self.tally(counting, request, &mut budget);
+        // Where nothing counts, it is told what could not be decided.
+        if others && tally.is_empty() {
+            return self.decide_among(self.index().candidates(request), request);
+        }
+        self.verdict(&tally, request, &mut budget)
+    }
+
+    /// Decides by the rules at these places.
+    fn decide_among(&self, places: impl Iterator<Item = usize>, request: &Request<'_>) -> Verdict {
+        let mut budget = Budget::new();
+        let tally = self.tally(places, request, &mut budget);
+        self.verdict(&tally, request, &mut budget)
+    }
+
+    fn tally(
+        &self,
+        places: impl Iterator<Item = usize>,
+        request: &Request<'_>,
+        budget: &mut Budget,
+    ) -> Tally<'_> {
         let mut tally = Tally::default();
-        for rule in self.about(request.action.kind()) {
-            let holds =
-                rule.condition.as_ref().map_or(Ok(true), |condition| condition.holds(request, &mut budget));
-            match holds {
-                Ok(false) => {}
-                Ok(true) => tally.matched(rule),
-                Err(why) => tally.indeterminate(rule, &why),
+        for rule in places.filter_map(|at| self.rules().get(at)) {
+            tally.add(rule, rule.holds(request, budget));
+        }
+        tally
+    }
+
+    fn verdict(&self, tally: &Tally<'_>, request: &Request<'_>, budget: &mut Budget) -> Verdict {
+        let decision = tally.decision(request.action.kind());
+        let mut verdict = Verdict::new(decision, self.digest(), tally.rules());
+        if !matches!(verdict.decision, Decision::Deny { .. }) {
+            match tally.obligations(request) {
+                Ok(obligations) => verdict.obligations = obligations,
+                Err(reason) => verdict.decision = Decision::Deny { reason },
             }
         }
-        let (decision, rules) = tally.result(request.action.kind());
-        Verdict { decision, ruleset: self.ruleset.digest(), rules }
-    }
-}
-
-/// The rules that count so far.
-#[derive(Default)]
-struct Tally<'r> {
-    denied: Vec<(&'r Rule, Option<String>)>,
-    escalated: Vec<&'r Rule>,
-    permitted: Vec<&'r Rule>,
-    /// Permits that could not be decided, and why.
-    undecided: Vec<String>,
-}
-
-impl<'r> Tally<'r> {
-    fn matched(&mut self, rule: &'r Rule) {
-        match rule.effect {
-            Effect::Deny => self.denied.push((rule, None)),
-            Effect::Escalate => self.escalated.push(rule),
-            Effect::Permit => self.permitted.push(rule),
+        let mut verdict = self.counted(verdict, request, budget);
+        // What is not permitted need not be what its rules expect: a condition that does not hold says nothing of what is
+        // to be hidden, so all rules about the kind do.
+        if !matches!(verdict.decision, Decision::Permit) {
+            let kind = request.action.kind();
+            let is_denied = matches!(verdict.decision, Decision::Deny { .. });
+            verdict.obligations.retain(|duty| !is_denied && !matches!(duty, Obligation::Redact(_)));
+            verdict.obligations.extend(redaction(self.redacting().filter(|rule| rule.on().matches(kind))));
         }
-    }
-
-    fn indeterminate(&mut self, rule: &'r Rule, why: &Indeterminate) {
-        let why = format!("rule {} ({}) is indeterminate: {why}", rule.id, rule.effect);
-        match rule.effect {
-            Effect::Deny | Effect::Escalate => self.denied.push((rule, Some(why))),
-            // A hostile ruleset must not make the reason long.
-            Effect::Permit if self.undecided.len() < 5 => self.undecided.push(why),
-            Effect::Permit => {}
-        }
-    }
-
-    fn result(self, kind: &ActionKind) -> (Decision, Vec<RuleId>) {
-        let told = |rule: &Rule, verb: &str| {
-            rule.reason.clone().unwrap_or_else(|| format!("rule {} {verb} {kind}", rule.id))
-        };
-        let decision = match (self.denied.first(), self.escalated.first(), self.permitted.first()) {
-            (Some((_, Some(why))), ..) => Decision::Deny { reason: why.clone() },
-            (Some((rule, None)), ..) => Decision::Deny { reason: told(rule, "denies") },
-            (None, Some(rule), _) => Decision::Escalate { reason: told(rule, "escalates") },
-            (None, None, Some(_)) => Decision::Permit,
-            (None, None, None) => {
-                let mut reason = format!("no rule permits {kind}");
-                for why in &self.undecided {
-                    reason.push_str("; ");
-                    reason.push_str(why);
-                }
-                Decision::Deny { reason }
-            }
-        };
-        let denied = self.denied.iter().map(|(rule, _)| *rule);
-        let all = denied.chain(self.escalated).chain(self.permitted);
-        (decision, all.map(|rule| rule.id.clone()).collect())
+        verdict
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,19 +3,21 @@
 use daa_core::clock::Timestamp;
 use daa_core::digest::Digest;
 use daa_core::event::{
-    AppendError, DecodeError, EventStore, ExpectedVersion, NewEvent, Position, RecordedEvent,
+    AppendError, Batch, DecodeError, EventStore, ExpectedVersion, NewEvent, Position, RecordedEvent,
+    StreamWrite,
 };
 use daa_core::fault::{Fault, Reaction, Retry};
 use daa_core::id::{EventKind, IdError, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::RulesEngine;
-use crate::ruleset::Ruleset;
+use crate::ruleset::{Language, Ruleset};
 
 /// The stream that [`RulesEngine::install`] writes to.
 pub const RULES_STREAM: &str = "rules";
 
 const INSTALLED: &str = "rules.installed.v1";
+const SOURCE: &str = "rules.source.v1";
 
 /// What happens to the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +34,33 @@ pub enum RulesetEvent {
         digest: Digest,
         /// How many rules it has.
         rules: u64,
+        /// How the events before it are to be read, which are its source; `None` where that is not on record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<Written>,
+    },
+    /// A part of the source of the ruleset that is installed next.
+    Source {
+        /// The text.
+        text: String,
     },
 }
+
+/// How the source of a ruleset is on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Written {
+    /// The version of the format. Whoever does not know it does not read the ruleset.
+    pub format: u32,
+    /// What it is written in.
+    pub language: Language,
+    /// How many parts it has.
+    pub parts: usize,
+}
+
+/// The format of rulesets that this version writes, and the newest that it reads.
+pub(crate) const FORMAT: u32 = 1;
+/// Bytes of source in one event; in JSON each may take six.
+const PART: usize = 128 << 10;
 
 impl RulesetEvent {
     /// Reads a recorded event; `None` when it is not about rules.
@@ -41,7 +68,7 @@ impl RulesetEvent {
     /// # Errors
     /// [`DecodeError`] when it is, but does not decode.
     pub fn read(event: &RecordedEvent) -> Result<Option<Self>, DecodeError> {
-        if event.kind.as_str() == INSTALLED { event.json().map(Some) } else { Ok(None) }
+        if matches!(event.kind.as_str(), INSTALLED | SOURCE) { event.json().map(Some) } else { Ok(None) }
     }
 }
 
@@ -78,7 +105,8 @@ impl Reaction for InstallError {
 }
 
 impl RulesEngine {
-    /// Puts a ruleset on record, and governs by it once that is durable. Returns where it stands in the log.
+    /// Puts a ruleset on record, with its source, and governs by it once that is durable. Other processes that
+    /// [follow](crate::RulesFollower) the store switch to it. Returns where it stands in the log.
     ///
     /// # Errors
     /// [`InstallError`]; the old ruleset keeps governing then.
@@ -91,17 +119,39 @@ impl RulesEngine {
         ruleset: Ruleset,
         now: Timestamp,
     ) -> Result<Position, InstallError> {
+        let mut events = Vec::new();
+        for text in parts(ruleset.source()) {
+            let part = RulesetEvent::Source { text: text.to_owned() };
+            events.push(NewEvent::json(EventKind::new(SOURCE)?, now, &part)?);
+        }
+        let written = Written { format: FORMAT, language: ruleset.language(), parts: events.len() };
         let event = RulesetEvent::Installed {
             name: ruleset.name().to_owned(),
             version: ruleset.version(),
             digest: ruleset.digest(),
             rules: ruleset.rules().len() as u64,
+            written: Some(written),
         };
-        let event = NewEvent::json(EventKind::new(INSTALLED)?, now, &event)?;
-        let batch = daa_core::event::Batch::new();
-        let batch = batch.with_event(StreamId::new(RULES_STREAM)?, ExpectedVersion::Any, event);
-        let appended = store.append(batch).await?;
+        events.push(NewEvent::json(EventKind::new(INSTALLED)?, now, &event)?);
+        let write = StreamWrite::new(StreamId::new(RULES_STREAM)?, ExpectedVersion::Any, events);
+        let appended = store.append(Batch::new().with(write)).await?;
         self.replace(ruleset);
         Ok(appended.last)
     }
+}
+
+/// A text in parts, none of which is too large for an event.
+pub(crate) fn parts(source: &str) -> Vec<&str> {
+    let mut rest = source;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let mut end = rest.len().min(PART);
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (part, behind) = rest.split_at(end);
+        parts.push(part);
+        rest = behind;
+    }
+    parts
 }

@@ -15,6 +15,11 @@ pub(crate) enum Form {
 }
 
 impl KindPattern {
+    /// All kinds there are.
+    pub(crate) const fn any() -> Self {
+        Self(Form::Prefix(String::new()))
+    }
+
     /// Reads a pattern; on failure says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let Some(prefix) = text.strip_suffix('*') else {
@@ -27,7 +32,7 @@ impl KindPattern {
             return Err("only one * is allowed, at the end".to_owned());
         }
         if prefix.is_empty() {
-            return Ok(Self(Form::Prefix(String::new())));
+            return Ok(Self::any());
         }
         if prefix.len() >= MAX_ID_LEN {
             return Err(format!("no kind is longer than {MAX_ID_LEN} bytes"));
@@ -41,14 +46,44 @@ impl KindPattern {
     /// Whether it covers this kind.
     #[must_use]
     pub fn matches(&self, kind: &ActionKind) -> bool {
+        self.covers_text(kind.as_str())
+    }
+
+    /// Whether it covers the kind of this name, of an action or of an event: all ids have one alphabet.
+    pub(crate) fn covers_text(&self, kind: &str) -> bool {
         match &self.0 {
-            Form::Exact(exact) => exact == kind,
-            Form::Prefix(prefix) => kind.as_str().starts_with(prefix.as_str()),
+            Form::Exact(exact) => exact.as_str() == kind,
+            Form::Prefix(prefix) => kind.starts_with(prefix.as_str()),
+        }
+    }
+
+    /// Whether it covers every kind that the other one covers.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (_, Form::Exact(kind)) => self.matches(kind),
+            (Form::Prefix(prefix), Form::Prefix(other)) => other.starts_with(prefix.as_str()),
+            (Form::Exact(_), Form::Prefix(_)) => false,
+        }
+    }
+
+    /// How much it says: of two patterns that cover one kind, the nearer one is longer.
+    pub(crate) fn len(&self) -> usize {
+        match &self.0 {
+            Form::Exact(_) => usize::MAX,
+            Form::Prefix(prefix) => prefix.len(),
         }
     }
 
     pub(crate) const fn form(&self) -> &Form {
         &self.0
+    }
+}
+
+impl From<ActionKind> for KindPattern {
+    /// The pattern that covers this kind alone.
+    fn from(kind: ActionKind) -> Self {
+        Self(Form::Exact(kind))
     }
 }
 

@@ -1,23 +1,40 @@
 //! A ruleset: checked, compiled, and named by the hash of its content.
 
+mod check;
+mod duty;
 mod read;
+mod undecided;
 
 use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use daa_core::digest::Digest;
+use daa_core::action::Request;
+use daa_core::digest::{Digest, DigestBuilder};
 use daa_core::id::RuleId;
+use serde::{Deserialize, Serialize};
 
-use crate::condition::Condition;
+use crate::attribute::{Attribute, Members};
+use crate::condition::{Budget, Condition, Guard, Indeterminate};
+use crate::diagnostic::Location;
 use crate::document::{self, Misfit, Node};
+use crate::engine::Index;
 use crate::error::RulesetError;
 use crate::limits::Limits;
+use crate::memory::Counter;
 use crate::pattern::KindPattern;
-use crate::schema::{Attribute, AttributeType, Schema};
+use crate::provider::ProvidedFact;
+use crate::rule_test::{RuleTest, TriggerTest};
+use crate::schema::Schema;
+use crate::trigger::{Parameter, TriggeredRule};
+
+pub(crate) use duty::Duties;
+pub use undecided::OnIndeterminate;
 
 /// What a rule does when it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Effect {
     /// The action may be done, unless another rule denies or escalates it.
@@ -65,7 +82,17 @@ pub struct Rule {
     pub(crate) effect: Effect,
     pub(crate) reason: Option<String>,
     pub(crate) priority: i64,
+    pub(crate) on_indeterminate: OnIndeterminate,
+    pub(crate) duties: Duties,
+    /// Where its name, or else the rule itself, stands.
+    pub(crate) at: Place,
+    /// Where its condition stands.
+    pub(crate) when_at: Place,
 }
+
+/// Where something stands. It has no meaning: rules that say the same are the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(pub(crate) Location);
 
 impl Rule {
     /// Its name.
@@ -98,22 +125,124 @@ impl Rule {
         self.reason.as_deref()
     }
 
+    /// What it does when its condition cannot be decided.
+    #[must_use]
+    pub const fn on_indeterminate(&self) -> OnIndeterminate {
+        self.on_indeterminate
+    }
+
     /// The highest is reported first.
     #[must_use]
     pub const fn priority(&self) -> i64 {
         self.priority
     }
+
+    /// What it says, whatever it is called, and whatever people are told.
+    pub(crate) fn meaning(&self) -> Digest {
+        let mut out = Digest::builder("daa rule v1").field(self.on.to_string().as_bytes());
+        out.add(self.effect.name().as_bytes());
+        self.condition.iter().for_each(|condition| condition.digest(&mut out));
+        self.on_indeterminate.describe(self.effect, &mut out);
+        self.duties.describe(&mut out);
+        out.finish()
+    }
+
+    pub(crate) fn guards(&self) -> &[Guard] {
+        self.condition.as_ref().map(Condition::guards).unwrap_or_default()
+    }
+
+    /// Whether it matches. A guard that is false decides before anything else, and takes no steps.
+    pub(crate) fn holds(&self, request: &Request<'_>, budget: &mut Budget) -> Result<bool, Indeterminate> {
+        match &self.condition {
+            None => Ok(true),
+            Some(condition) if condition.guards().iter().any(|guard| guard.is_false(request)) => Ok(false),
+            Some(condition) => condition.holds(request, budget),
+        }
+    }
+
+    /// Where it stands in the source that it was read from.
+    #[must_use]
+    pub const fn location(&self) -> Location {
+        self.at.0
+    }
 }
 
-/// Rules that were read, checked against the declared attributes, and compiled.
+/// Rules that were read, checked against the declared attributes, and compiled. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ruleset {
     name: String,
     version: u64,
-    schema: Schema,
+    schema: Arc<Schema>,
     /// In the order of the file.
-    rules: Vec<Rule>,
+    rules: Arc<[Rule]>,
+    pub(crate) tests: Arc<[RuleTest]>,
+    pub(crate) trigger_tests: Arc<[TriggerTest]>,
+    index: Arc<Index>,
+    /// The places of the rules that hide something.
+    redacting: Arc<[usize]>,
+    /// Those that do something, in the order of the file. No decision looks at them.
+    triggered: Arc<[TriggeredRule]>,
+    gathered: Arc<Gathered>,
     digest: Digest,
+    /// As it was written.
+    source: Arc<str>,
+    language: Language,
+}
+
+/// What a ruleset is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Language {
+    /// TOML.
+    Toml,
+    /// YAML, or JSON.
+    Yaml,
+}
+
+impl Language {
+    fn of(extension: &str) -> Option<Self> {
+        match extension {
+            "toml" => Some(Self::Toml),
+            "yaml" | "yml" | "json" => Some(Self::Yaml),
+            _ => None,
+        }
+    }
+}
+
+/// What is gathered for the decisions of a ruleset.
+#[derive(Clone, Debug, Default)]
+struct Gathered {
+    /// What was seen before windows.
+    counters: Vec<Counter>,
+    provided: Vec<ProvidedFact>,
+    parameters: Vec<Parameter>,
+}
+
+impl Gathered {
+    /// Adds everything that has a meaning. A ruleset for which nothing is gathered has the digest that it had before
+    /// anything could be.
+    fn describe(&self, out: &mut DigestBuilder) {
+        if !self.counters.is_empty() {
+            out.add(b"counters");
+            out.add(&(self.counters.len() as u64).to_le_bytes());
+            self.counters.iter().for_each(|counter| counter.describe(out));
+        }
+        if !self.provided.is_empty() {
+            out.add(b"provided");
+            out.add(&(self.provided.len() as u64).to_le_bytes());
+            for fact in &self.provided {
+                out.add(fact.path.as_bytes());
+                out.add(fact.provider.as_bytes());
+                out.add(&fact.max_age.as_millis().to_le_bytes());
+            }
+        }
+        if !self.parameters.is_empty() {
+            out.add(b"parameters");
+            out.add(&(self.parameters.len() as u64).to_le_bytes());
+            self.parameters.iter().for_each(|parameter| parameter.describe(out));
+        }
+    }
 }
 
 /// The stack that a ruleset is read on, in bytes; only what is used of it costs memory.
@@ -125,7 +254,7 @@ impl Ruleset {
     /// # Errors
     /// [`RulesetError`], which says at which line and column what is wrong.
     pub fn from_toml(source: &str) -> Result<Self, RulesetError> {
-        Self::parse(source, document::parse_toml)
+        Self::read(Language::Toml, source)
     }
 
     /// Reads YAML, or JSON.
@@ -134,7 +263,7 @@ impl Ruleset {
     /// [`RulesetError`], which says at which line and column what is wrong.
     #[cfg(feature = "yaml")]
     pub fn from_yaml(source: &str) -> Result<Self, RulesetError> {
-        Self::parse(source, document::parse_yaml)
+        Self::read(Language::Yaml, source)
     }
 
     /// Reads a file; its extension says which language it is in: `toml`, `yaml`, `yml` or `json`.
@@ -144,7 +273,8 @@ impl Ruleset {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, RulesetError> {
         let path = path.as_ref();
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let parse = parser(extension).ok_or_else(|| RulesetError::Extension {
+        let language = Language::of(extension).filter(|language| parser(*language).is_some());
+        let language = language.ok_or_else(|| RulesetError::Extension {
             path: path.to_owned(),
             expected: if cfg!(feature = "yaml") { ".toml, .yaml, .yml, .json" } else { ".toml" },
         })?;
@@ -155,18 +285,35 @@ impl Ruleset {
         let file = std::fs::File::open(path).map_err(unread)?;
         file.take(limit).read_to_string(&mut source).map_err(unread)?;
         let in_file = |source| RulesetError::File { path: path.to_owned(), source: Box::new(source) };
-        Self::parse(&source, parse).map_err(in_file)
+        Self::read(language, &source).map_err(in_file)
     }
 
-    fn parse(source: &str, parse: Parse) -> Result<Self, RulesetError> {
+    /// Reads a source in some language.
+    ///
+    /// # Errors
+    /// [`RulesetError`], which says at which line and column what is wrong.
+    pub fn read(language: Language, source: &str) -> Result<Self, RulesetError> {
+        let parse = parser(language).ok_or(RulesetError::Language { language })?;
         if source.len() > Limits::SOURCE {
             return Err(RulesetError::TooLarge { actual: source.len() as u64, limit: Limits::SOURCE });
         }
         on_a_deep_stack(|| {
-            let located = |misfit: Misfit| misfit.problem.at(source, misfit.offset);
-            let root = parse(source).map_err(located)?;
-            read::ruleset(source, &root).map_err(located)
+            let ruleset = read::ruleset(source, parse(source));
+            let ruleset = ruleset.map_err(|problems| RulesetError::Invalid { problems })?;
+            Ok(Self { source: source.into(), language, ..ruleset })
         })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What it was written in.
+    #[must_use]
+    pub const fn language(&self) -> Language {
+        self.language
     }
 
     /// What it is called.
@@ -194,24 +341,88 @@ impl Ruleset {
         &self.rules
     }
 
-    /// The facts that conditions may use.
-    pub fn context(&self) -> impl Iterator<Item = Attribute> {
-        attributes(&self.schema.context)
-    }
-
-    /// The parameters that conditions may use; `None` when they may use any.
+    /// The rules that do something when they are triggered, in the order of the file.
     #[must_use]
-    pub fn params(&self) -> Option<impl Iterator<Item = Attribute>> {
-        self.schema.params.as_ref().map(attributes)
+    pub fn triggered(&self) -> &[TriggeredRule] {
+        &self.triggered
     }
 
-    fn new(name: String, version: u64, schema: Schema, rules: Vec<Rule>) -> Self {
-        let digest = digest(&name, version, &schema, &rules);
-        Self { name, version, schema, rules, digest }
+    /// The parameters, by their names.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.gathered.parameters
+    }
+
+    /// The parameter of this name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters().iter().find(|parameter| parameter.name == name)
+    }
+
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The facts that conditions may use.
+    pub fn context(&self) -> impl Iterator<Item = Attribute> + '_ {
+        self.schema.context.iter().cloned()
+    }
+
+    /// The parameters that conditions may use, of kinds that declare none of their own; `None` when they may use any.
+    #[must_use]
+    pub fn params(&self) -> Option<impl Iterator<Item = Attribute> + '_> {
+        self.schema.params.as_ref().map(|params| params.iter().cloned())
+    }
+
+    /// What it counts: first what was seen, because windows may ask for it.
+    pub(crate) fn counters(&self) -> &[Counter] {
+        &self.gathered.counters
+    }
+
+    /// The facts that providers tell.
+    pub(crate) fn provided(&self) -> &[ProvidedFact] {
+        &self.gathered.provided
+    }
+
+    fn new(
+        (name, version): (String, u64),
+        schema: Schema,
+        gathered: Gathered,
+        rules: Vec<Rule>,
+        triggered: Vec<TriggeredRule>,
+        (tests, trigger_tests): (Vec<RuleTest>, Vec<TriggerTest>),
+    ) -> Self {
+        let digest = digest((&name, version), &schema, &gathered, &rules, &triggered);
+        let index = Arc::new(Index::new(&rules));
+        let hides = |(at, rule): (usize, &Rule)| (!rule.duties.redact.is_empty()).then_some(at);
+        let redacting = rules.iter().enumerate().filter_map(hides).collect();
+        Self {
+            name,
+            version,
+            schema: Arc::new(schema),
+            rules: rules.into(),
+            tests: tests.into(),
+            trigger_tests: trigger_tests.into(),
+            index,
+            redacting,
+            triggered: triggered.into(),
+            gathered: Arc::new(gathered),
+            digest,
+            source: "".into(),
+            language: Language::Toml,
+        }
+    }
+
+    /// The rules that hide something.
+    pub(crate) fn redacting(&self) -> impl Iterator<Item = &Rule> {
+        self.redacting.iter().filter_map(|&at| self.rules.get(at))
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
     }
 }
 
-/// Reads one language.
 /// Reads on a thread of its own, whose stack is deep enough for the deepest nesting that is allowed. The parsers recurse,
 /// and the caller's stack may be nearly used up, or that of a small worker thread.
 fn on_a_deep_stack(
@@ -225,40 +436,54 @@ fn on_a_deep_stack(
     })
 }
 
+/// Reads one language.
 type Parse = fn(&str) -> Result<Node, Misfit>;
 
-fn parser(extension: &str) -> Option<Parse> {
-    match extension {
-        "toml" => Some(document::parse_toml),
+/// `None` where this build cannot read it.
+const fn parser(language: Language) -> Option<Parse> {
+    match language {
+        Language::Toml => Some(document::parse_toml),
         #[cfg(feature = "yaml")]
-        "yaml" | "yml" | "json" => Some(document::parse_yaml),
-        _ => None,
+        Language::Yaml => Some(document::parse_yaml),
+        #[cfg(not(feature = "yaml"))]
+        Language::Yaml => None,
     }
 }
 
-fn attributes(
-    declared: &std::collections::BTreeMap<String, AttributeType>,
-) -> impl Iterator<Item = Attribute> + use<> {
-    let all: Vec<_> =
-        declared.iter().map(|(name, kind)| Attribute { name: name.clone(), kind: *kind }).collect();
-    all.into_iter()
+fn declared(out: &mut DigestBuilder, members: &Members) {
+    out.add(&(members.iter().len() as u64).to_le_bytes());
+    for Attribute { name, kind, optional } in members.iter() {
+        out.add(name.as_bytes());
+        out.add(kind.to_string().as_bytes());
+        if *optional {
+            out.add(b"?");
+        }
+    }
 }
 
-fn digest(name: &str, version: u64, schema: &Schema, rules: &[Rule]) -> Digest {
+fn digest(
+    (name, version): (&str, u64),
+    schema: &Schema,
+    gathered: &Gathered,
+    rules: &[Rule],
+    triggered: &[TriggeredRule],
+) -> Digest {
     let mut out = Digest::builder("daa ruleset v1").field(name.as_bytes()).number(version);
-    let declared = |out: &mut daa_core::digest::DigestBuilder, attributes: &_| {
-        let attributes: &std::collections::BTreeMap<String, AttributeType> = attributes;
-        out.add(&(attributes.len() as u64).to_le_bytes());
-        for (name, kind) in attributes {
-            out.add(name.as_bytes());
-            out.add(kind.name().as_bytes());
-        }
-    };
     declared(&mut out, &schema.context);
     out.add(if schema.params.is_some() { b"params" } else { b"any params" });
     if let Some(params) = &schema.params {
         declared(&mut out, params);
     }
+    if !schema.kinds.is_empty() {
+        out.add(b"kinds");
+        out.add(&(schema.kinds.len() as u64).to_le_bytes());
+        for kind in &schema.kinds {
+            out.add(kind.pattern.to_string().as_bytes());
+            out.add(if kind.params.is_some() { b"params" } else { b"any params" });
+            kind.params.iter().for_each(|params| declared(&mut out, params));
+        }
+    }
+    gathered.describe(&mut out);
     out.add(&(rules.len() as u64).to_le_bytes());
     for rule in rules {
         out.add(rule.id.as_str().as_bytes());
@@ -267,6 +492,8 @@ fn digest(name: &str, version: u64, schema: &Schema, rules: &[Rule]) -> Digest {
         out.add(&rule.priority.to_le_bytes());
         out.add(if rule.reason.is_some() { b"reason" } else { b"no reason" });
         out.add(rule.reason.as_deref().unwrap_or_default().as_bytes());
+        rule.on_indeterminate.describe(rule.effect, &mut out);
+        rule.duties.describe(&mut out);
         match &rule.condition {
             None => out.add(b"always"),
             Some(condition) => {
@@ -274,6 +501,29 @@ fn digest(name: &str, version: u64, schema: &Schema, rules: &[Rule]) -> Digest {
                 condition.digest(&mut out);
             }
         }
+    }
+    // A ruleset without any has the digest that it had before there could be one.
+    if !schema.events.is_empty() {
+        out.add(b"events");
+        out.add(&(schema.events.len() as u64).to_le_bytes());
+        for kind in &schema.events {
+            out.add(kind.pattern.to_string().as_bytes());
+            out.add(kind.untrusted.as_ref().map_or("", |source| source.as_str()).as_bytes());
+            kind.params.iter().for_each(|data| declared(&mut out, data));
+        }
+    }
+    if !schema.notifications.is_empty() {
+        out.add(b"notifications");
+        out.add(&(schema.notifications.len() as u64).to_le_bytes());
+        for (name, fields) in &schema.notifications {
+            out.add(name.as_bytes());
+            declared(&mut out, fields);
+        }
+    }
+    if !triggered.is_empty() {
+        out.add(b"triggered");
+        out.add(&(triggered.len() as u64).to_le_bytes());
+        triggered.iter().for_each(|rule| rule.describe(&mut out));
     }
     out.finish()
 }

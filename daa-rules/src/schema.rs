@@ -1,92 +1,113 @@
-//! What conditions may refer to: declared attributes and their types.
+//! What the conditions of a ruleset may refer to.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde_json::Value;
+use daa_core::id::SourceId;
 
-/// The type of a fact or of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AttributeType {
-    /// True or false.
-    Bool,
-    /// A whole number of at most 64 bits.
-    Int,
-    /// Any number.
-    Double,
-    /// Text.
-    String,
-    /// A list of anything.
-    List,
-    /// An object with any members.
-    Map,
-    /// Anything, null included.
-    Any,
-}
-
-impl AttributeType {
-    pub(crate) const NAMES: &'static str = "bool, int, double, string, list, map, any";
-
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "bool" => Self::Bool,
-            "int" => Self::Int,
-            "double" => Self::Double,
-            "string" => Self::String,
-            "list" => Self::List,
-            "map" => Self::Map,
-            "any" => Self::Any,
-            _ => return None,
-        })
-    }
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::Double => "double",
-            Self::String => "string",
-            Self::List => "list",
-            Self::Map => "map",
-            Self::Any => "any",
-        }
-    }
-
-    pub(crate) fn admits(self, value: &Value) -> bool {
-        match self {
-            Self::Bool => value.is_boolean(),
-            Self::Int => value.is_i64() || value.is_u64(),
-            Self::Double => value.is_number(),
-            Self::String => value.is_string(),
-            Self::List => value.is_array(),
-            Self::Map => value.is_object(),
-            Self::Any => true,
-        }
-    }
-}
-
-impl fmt::Display for AttributeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A declared attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Attribute {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub kind: AttributeType,
-}
+use crate::attribute::{Members, Type};
+use crate::owners::Owners;
+use crate::pattern::KindPattern;
 
 /// What conditions may refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Schema {
     /// The declared facts; there are no others.
-    pub(crate) context: BTreeMap<String, AttributeType>,
-    /// The declared parameters; `None` admits any.
-    pub(crate) params: Option<BTreeMap<String, AttributeType>>,
+    pub(crate) context: Members,
+    /// The declared parameters of kinds that declare none of their own; `None` admits any.
+    pub(crate) params: Option<Members>,
+    /// Kinds that declare their own parameters, by pattern.
+    pub(crate) kinds: Vec<Kind>,
+    /// The facts that providers tell, and nobody else.
+    pub(crate) provided: BTreeSet<String>,
+    /// Whom agents belong to.
+    pub(crate) owners: Arc<Owners>,
+    /// What is counted or set, by its whole name, such as `window.daily`.
+    pub(crate) given: BTreeMap<String, Type>,
+    /// Counters that count by key: only beside an action can they be asked for.
+    pub(crate) keyed: BTreeSet<String>,
+    /// Kinds of event, by pattern.
+    pub(crate) events: Vec<Kind>,
+    /// The fields of notifications, by their names.
+    pub(crate) notifications: BTreeMap<String, Members>,
+}
+
+/// What is declared of some kinds of action, or of event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) pattern: KindPattern,
+    /// The parameters, or the data.
+    pub(crate) params: Option<Members>,
+    /// Of events: where their data comes from, if that is no place to be trusted.
+    pub(crate) untrusted: Option<SourceId>,
+}
+
+/// The parameters that a rule may use, which depend on the kinds of action that it is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Params<'s> {
+    /// Any, of any type.
+    Any,
+    /// These.
+    Of(&'s Members),
+    /// The rule is about kinds that declare different parameters.
+    Several(Vec<Option<&'s Members>>),
+}
+
+impl<'s> Params<'s> {
+    /// What is declared; nothing where any may be used.
+    pub(crate) fn declared(&self) -> Vec<&'s Members> {
+        match self {
+            Self::Any => Vec::new(),
+            Self::Of(members) => vec![*members],
+            Self::Several(all) => all.iter().copied().flatten().collect(),
+        }
+    }
+}
+
+impl Schema {
+    /// The parameters that a rule about these kinds may use.
+    ///
+    /// What is declared of a kind is what the longest pattern that covers it declares, and `[params]` where there is
+    /// none.
+    pub(crate) fn params_of(&self, on: &KindPattern) -> Params<'_> {
+        of(&self.kinds, self.params.as_ref(), on)
+    }
+
+    /// The data that a rule about these kinds of event may use. It has to be declared.
+    pub(crate) fn data_of(&self, on: &KindPattern) -> Params<'_> {
+        of(&self.events, None, on)
+    }
+
+    /// Where the data of events of a kind comes from, if that is no place to be trusted.
+    pub(crate) fn source_of(&self, kind: &str) -> Option<&SourceId> {
+        let covers = |of: &&Kind| of.pattern.covers_text(kind);
+        self.events.iter().filter(covers).max_by_key(|of| of.pattern.len())?.untrusted.as_ref()
+    }
+
+    /// Whether kinds are declared, and this pattern meets none of them.
+    pub(crate) fn is_stranger(&self, on: &KindPattern) -> bool {
+        !self.kinds.is_empty()
+            && !self.kinds.iter().any(|kind| kind.pattern.covers(on) || on.covers(&kind.pattern))
+    }
+}
+
+/// What those of these declarations say that a pattern meets: the longest one that covers it, `otherwise` where there is
+/// none, and those that it covers itself.
+fn of<'s>(kinds: &'s [Kind], otherwise: Option<&'s Members>, on: &KindPattern) -> Params<'s> {
+    let general = kinds.iter().filter(|kind| kind.pattern.covers(on));
+    let nearest = general.max_by_key(|kind| kind.pattern.len());
+    let nearest = nearest.map_or(otherwise, |kind| kind.params.as_ref());
+    let special = kinds.iter().filter(|kind| on.covers(&kind.pattern) && kind.pattern != *on);
+    let mut all: Vec<_> = special.map(|kind| kind.params.as_ref()).collect();
+    if all.is_empty() {
+        return nearest.map_or(Params::Any, Params::Of);
+    }
+    // Kinds that are declared nowhere are none that the rule's author thinks of, unless `[params]` speaks of them.
+    if nearest.is_some() {
+        all.push(nearest);
+    }
+    match all.as_slice() {
+        [only] => only.map_or(Params::Any, Params::Of),
+        _ => Params::Several(all),
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! | object | content |
 //! |---|---|
-//! | `PREFIX/NAME` | a blob of up to one part (8 MiB), behind a byte 0; or a byte 1 and where a larger one is |
+//! | `PREFIX/NAME` | a blob of up to one part (8 MiB) and a byte 0; or where a larger one is and a byte 1 |
 //! | `PREFIX/uploads/ID` | the bytes of a larger blob, as they were uploaded in parts |
 //!
 //! A larger artefact is uploaded before its digest is known, to a place of its own, and appears when the small object

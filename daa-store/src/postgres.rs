@@ -36,6 +36,7 @@ mod names;
 mod options;
 mod projection;
 mod read;
+mod recent;
 mod replica;
 mod schema;
 mod store;

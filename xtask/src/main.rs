@@ -34,7 +34,7 @@ fn docs() -> Result<(), String> {
     let status = Command::new(env!("CARGO"))
         .args(["doc", "--workspace", "--no-deps", "--exclude", "xtask"])
         // The conformance suites are documented, and linked to; so are schedules and the adapters to servers.
-        .args(["--features", "daa-core/test-util,daa-core/schedule,daa-store/live"])
+        .args(["--features", "daa-core/test-util,daa-crypto/hqc,daa-crypto/test-util,daa-core/schedule,daa-rules/audit,daa-store/live"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .status()
         .map_err(|error| format!("cannot start cargo: {error}"))?;

@@ -10,10 +10,12 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("daa-core", &[]),
     ("daa-store", &["daa-core"]),
+    ("daa-crypto", &[]),
+    ("daa-net", &["daa-core", "daa-crypto"]),
     ("daa-rules", &["daa-core"]),
     ("daa-economy", &["daa-core"]),
     ("daa-compute", &["daa-core"]),
-    ("daa", &["daa-core", "daa-store", "daa-rules", "daa-economy", "daa-compute"]),
+    ("daa", &["daa-core", "daa-store", "daa-crypto", "daa-net", "daa-rules", "daa-economy", "daa-compute"]),
     ("xtask", &[]),
 ];
 

@@ -9,9 +9,9 @@ use daa_store::postgres::{PostgresEventStore, PostgresOptions};
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 
-use super::peer::Peer;
 use super::world::{World, open, run_id};
 use crate::line::{Better, Line};
+use crate::peer::Peer;
 
 const TURNS: usize = 7;
 /// Steps of the one long workflow.
@@ -22,10 +22,17 @@ const STEPS: usize = 10;
 pub(crate) fn run(runtime: &Runtime) -> Vec<Line> {
     let dir = tempfile::tempdir_in(".").expect("a directory");
     let file = dir.path().join("durare.db");
-    let peer = Peer::open(&[&file.to_string_lossy()], "journal_mode=wal synchronous=2");
+    let peer = durare(&[&file.to_string_lossy()], "journal_mode=wal synchronous=2");
     let mut lines = side_by_side(runtime, open(dir.path()), peer, "");
     lines.extend(on_postgres(runtime));
     lines
+}
+
+/// Has it open a database beside ours, by the name of a file, or by a URL and the name of a schema.
+fn durare(place: &[&str], expected: &str) -> Option<Peer> {
+    let (peer, settings) = Peer::start("durare", place)?;
+    assert_eq!(settings, expected, "both sides must write in the same way");
+    Some(peer)
 }
 
 /// Nothing where no server answers: `DAA_TEST_POSTGRES`, or the one on this machine.
@@ -39,7 +46,7 @@ fn on_postgres(runtime: &Runtime) -> Vec<Line> {
         eprintln!("workflow on PostgreSQL: skipped, no server at DAA_TEST_POSTGRES or on this machine");
         return Vec::new();
     };
-    let peer = Peer::open(&[&url, &theirs], "synchronous_commit=on");
+    let peer = durare(&[&url, &theirs], "synchronous_commit=on");
     let lines = side_by_side(runtime, Arc::new(store), peer, "postgres, ");
     runtime.block_on(async {
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("a connection");

@@ -18,7 +18,7 @@ const TIMED: usize = 5_000;
 const REPLAYED: usize = 1_000_000;
 
 pub(crate) async fn run() -> Vec<Line> {
-    let line = |metric, unit, figure| Line::alone("workflow", metric, unit, figure);
+    let line = |metric, unit, figure| Line::alone("steps", metric, unit, figure);
     let mut micros = tokio::spawn(latency()).await.expect("the latency");
     micros.sort_by(f64::total_cmp);
     let at = |share: f64| micros[(share * micros.len() as f64) as usize];

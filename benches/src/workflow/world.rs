@@ -28,7 +28,7 @@ struct PermitAll(Digest);
 
 impl Policy for PermitAll {
     fn decide(&self, _: &Request<'_>) -> Verdict {
-        Verdict { decision: Decision::Permit, ruleset: self.0, rules: Vec::new() }
+        Verdict::new(Decision::Permit, self.0, Vec::new())
     }
 }
 

@@ -254,15 +254,16 @@ mod tests {
             action: action(),
             digest: action().digest(),
             context: Context::new(),
-            verdict: Verdict { decision: Decision::Permit, ruleset: Digest::of(b"rules"), rules: Vec::new() },
+            verdict: Verdict::new(Decision::Permit, Digest::of(b"rules"), Vec::new()),
             reservation: None,
             expires: Timestamp::EPOCH,
             endorsement: None,
+            salt: None,
         }
     }
 
     fn succeeded() -> ActionEvent {
-        ActionEvent::Succeeded { outcome: Outcome::new("hello"), overrun: None }
+        ActionEvent::Succeeded { outcome: Outcome::new("hello"), overrun: None, salt: None }
     }
 
     fn log(events: &[ActionEvent]) -> Vec<RecordedEvent> {
@@ -320,7 +321,7 @@ mod tests {
 
     #[test]
     fn another_action_under_a_used_id_is_found() {
-        let failed = ActionEvent::Failed { error: "not now".to_owned() };
+        let failed = ActionEvent::Failed { error: "not now".to_owned(), salt: None };
         let first = [permitted(), attempted(1), failed];
         let next = |action: Action| {
             let ActionEvent::Permitted { context, verdict, reservation, expires, endorsement, .. } =
@@ -329,7 +330,16 @@ mod tests {
                 unreachable!()
             };
             let digest = action.digest();
-            ActionEvent::Permitted { action, digest, context, verdict, reservation, expires, endorsement }
+            ActionEvent::Permitted {
+                action,
+                digest,
+                context,
+                verdict,
+                reservation,
+                expires,
+                endorsement,
+                salt: None,
+            }
         };
         let go = |action: Action| {
             let mut events = first.to_vec();
@@ -366,6 +376,7 @@ mod tests {
             reservation: None,
             expires,
             endorsement: None,
+            salt: None,
         };
         assert_eq!(violations(&self::log(&[event])), [Violation::Reservation]);
     }

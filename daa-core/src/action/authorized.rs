@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::beats::Beats;
 use super::executor::ExecuteError;
 use super::journal::ActionStatus;
+use super::obligation::{Obligation, lowered};
 use super::request::{Action, check_value};
+use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::id::{ActionId, ActionKind, AgentId};
@@ -17,10 +19,66 @@ use crate::workflow::TraceContext;
 /// An action that may be performed, in the hands of the executor that performs it.
 ///
 /// Only the [`Gate`](super::Gate) makes one, after the rules permitted the action, its cost was reserved, and the decision
-/// and the attempt became durable. It cannot be cloned, stored or made by other code:
+/// and the attempt became durable. Whoever has one looks at it:
 ///
-/// ```compile_fail
-/// let forged = daa_core::action::Authorized { };
+/// ```
+/// # use daa_core::action::Authorized;
+/// fn look(action: &Authorized) -> u32 {
+///     action.attempt()
+/// }
+/// ```
+///
+/// It cannot be made,
+///
+/// ```compile_fail,E0451
+/// # use daa_core::action::{Action, Authorized};
+/// # use daa_core::digest::Digest;
+/// fn forge(action: Action, digest: Digest) -> Authorized {
+///     Authorized { action, digest, ruleset: digest, attempt: 1, obligations: Vec::new(), link: None, trace: None }
+/// }
+/// ```
+///
+/// made of nothing,
+///
+/// ```compile_fail,E0277
+/// # use daa_core::action::Authorized;
+/// fn made<T: Default>() {}
+/// made::<Authorized>();
+/// ```
+///
+/// read from bytes,
+///
+/// ```compile_fail,E0277
+/// # use daa_core::action::Authorized;
+/// fn read(bytes: &[u8]) -> Authorized {
+///     serde_json::from_slice(bytes).unwrap()
+/// }
+/// ```
+///
+/// copied,
+///
+/// ```compile_fail,E0277
+/// # use daa_core::action::Authorized;
+/// fn copied<T: Clone>() {}
+/// copied::<Authorized>();
+/// ```
+///
+/// changed,
+///
+/// ```compile_fail,E0616
+/// # use daa_core::action::{Action, Authorized};
+/// fn change(mut authorized: Authorized, other: Action) {
+///     authorized.action = other;
+/// }
+/// ```
+///
+/// or kept beyond the call of the executor:
+///
+/// ```compile_fail,E0521
+/// # use daa_core::action::Authorized;
+/// fn keep(action: &Authorized) {
+///     std::thread::spawn(move || action.attempt());
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Authorized {
@@ -28,7 +86,9 @@ pub struct Authorized {
     pub(super) digest: Digest,
     pub(super) ruleset: Digest,
     pub(super) attempt: u32,
+    pub(super) obligations: Vec<Obligation>,
     pub(super) link: Option<Link>,
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// The way from an executor back to whoever watches over it.
@@ -102,6 +162,18 @@ impl Authorized {
         self.ruleset
     }
 
+    /// What the permission is bound to.
+    #[must_use]
+    pub fn obligations(&self) -> &[Obligation] {
+        &self.obligations
+    }
+
+    /// The most that the action may cost: what was reserved for it, which may be less than was asked for.
+    #[must_use]
+    pub fn max_cost(&self) -> Option<Money> {
+        self.action.max_cost().and_then(|cost| lowered(cost, &self.obligations))
+    }
+
     /// Which attempt this is, from 1. Beyond the first, an earlier attempt took no effect as far as
     /// [`reconcile`](super::Executor::reconcile) could tell.
     ///
@@ -133,14 +205,41 @@ impl Authorized {
         self.link.as_ref()?.progress.as_ref()
     }
 
-    /// The trace that the action belongs to.
+    /// The trace that the action belongs to: that of the run whose step it is, or else that of its
+    /// [context](super::Context::with_trace).
     #[must_use]
-    pub fn trace(&self) -> Option<&TraceContext> {
-        self.link.as_ref()?.trace.as_ref()
+    pub const fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 }
 
-/// Permission for one action, once, until it expires. Spent by [`Gate::perform`](super::Gate::perform).
+/// Permission for one action, once, until it expires. Spent by [`Gate::perform`](super::Gate::perform): it cannot be used
+/// twice,
+///
+/// ```compile_fail,E0382
+/// # use daa_core::action::{Executor, Gate, Permit};
+/// async fn twice(gate: &Gate, permit: Permit, executor: &dyn Executor) {
+///     let _ = gate.perform(permit, executor).await;
+///     let _ = gate.perform(permit, executor).await;
+/// }
+/// ```
+///
+/// copied,
+///
+/// ```compile_fail,E0277
+/// # use daa_core::action::Permit;
+/// fn copied<T: Clone>() {}
+/// copied::<Permit>();
+/// ```
+///
+/// or made:
+///
+/// ```compile_fail,E0451
+/// # use daa_core::action::{ActionStatus, Permit};
+/// fn forge(status: ActionStatus) -> Permit {
+///     Permit { status }
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "what was reserved for it stays reserved until the permit is performed or recovered"]
 pub struct Permit {

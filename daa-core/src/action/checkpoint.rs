@@ -49,8 +49,7 @@ mod tests {
     fn status(id: &str, version: u64) -> ActionStatus {
         let action = Action::new(id.parse().unwrap(), "greet".parse().unwrap(), "alice".parse().unwrap());
         let action = action.unwrap();
-        let verdict =
-            Verdict { decision: Decision::Permit, ruleset: Digest::of(b"rules"), rules: Vec::new() };
+        let verdict = Verdict::new(Decision::Permit, Digest::of(b"rules"), Vec::new());
         let permitted = ActionEvent::Permitted {
             digest: action.digest(),
             action,
@@ -59,6 +58,7 @@ mod tests {
             reservation: None,
             expires: Timestamp::EPOCH,
             endorsement: None,
+            salt: None,
         };
         ActionStatus::after(None, permitted, Version::new(version)).unwrap()
     }
@@ -71,7 +71,8 @@ mod tests {
         assert_eq!(kept.of(&id), None);
         kept.note(&id, Some(&status("a", LONG + 1)));
         assert_eq!(kept.of(&id), Some(status("a", LONG + 1)));
-        let ended = ActionEvent::Succeeded { outcome: crate::action::Outcome::new(1), overrun: None };
+        let ended =
+            ActionEvent::Succeeded { outcome: crate::action::Outcome::new(1), overrun: None, salt: None };
         let ended = ActionStatus::after(Some(status("a", LONG + 1)), ended, Version::new(LONG + 2));
         kept.note(&id, ended.as_ref());
         assert_eq!(kept.of(&id), None);

@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::authorized::{Authorized, Link};
 use super::executor::{Effect, ExecuteError, Executor, Outcome, Reconciled};
 use super::journal::{ActionEvent, ActionStatus};
+use super::memory::{End, Ended};
+use super::obligation::Obligation;
 use super::request::{Action, ActionError, check_value};
 use super::treasury::{Refusal, TreasuryChange};
 use crate::amount::Money;
@@ -51,7 +53,8 @@ impl Ending {
         match check_value("output", &outcome.output) {
             Ok(()) => (Self::succeeded(status, outcome.clone()), Ok(outcome)),
             Err(error) => {
-                let kept = Outcome { output: Value::Null, cost: outcome.cost };
+                let sources = outcome.sources().iter().cloned();
+                let kept = Outcome::of(Value::Null, outcome.cost).with_sources(sources);
                 (Self::succeeded(status, kept), Err(CallError::Output(error)))
             }
         }
@@ -59,7 +62,7 @@ impl Ending {
 
     fn succeeded(status: impl Into<Box<ActionStatus>>, outcome: Outcome) -> Self {
         let status = status.into();
-        let reserved = status.reservation.as_ref().and(status.action.max_cost());
+        let reserved = status.reservation.as_ref().and(status.max_cost());
         let (settlement, overrun) = match (outcome.cost, reserved) {
             (None, _) => (Settlement::GiveBack, None),
             (Some(cost), None) => (Settlement::Keep, Some(cost)),
@@ -70,13 +73,13 @@ impl Ending {
                 Err(_) => (Settlement::Spend(reserved), Some(cost)),
             },
         };
-        Self { status, event: Box::new(ActionEvent::Succeeded { outcome, overrun }), settlement }
+        Self { status, event: Box::new(ActionEvent::Succeeded { outcome, overrun, salt: None }), settlement }
     }
 
     pub(super) fn failed(status: impl Into<Box<ActionStatus>>, error: String) -> Self {
         Self {
             status: status.into(),
-            event: Box::new(ActionEvent::Failed { error }),
+            event: Box::new(ActionEvent::Failed { error, salt: None }),
             settlement: Settlement::GiveBack,
         }
     }
@@ -89,7 +92,7 @@ impl Ending {
     pub(super) fn uncertain(status: impl Into<Box<ActionStatus>>, error: String) -> Self {
         Self {
             status: status.into(),
-            event: Box::new(ActionEvent::Uncertain { error }),
+            event: Box::new(ActionEvent::Uncertain { error, salt: None }),
             settlement: Settlement::Keep,
         }
     }
@@ -112,6 +115,20 @@ impl Ending {
         }
     }
 
+    /// What the rules are told, where the action has ended: those too who did not count it when it was permitted, and may
+    /// have found it since.
+    pub(super) fn for_rules(&self, now: Timestamp) -> Option<Ended<'_>> {
+        let status = &*self.status;
+        let end = match &*self.event {
+            ActionEvent::Succeeded { outcome, .. } => End::Effect(outcome.cost),
+            ActionEvent::Failed { .. } => End::NoEffect,
+            ActionEvent::Expired => End::Unused,
+            // It is still counted as what it may become.
+            _ => return None,
+        };
+        Some(Ended::new(&status.action, &status.counts, end, now))
+    }
+
     /// The action that ended.
     pub(crate) const fn action(&self) -> &Action {
         &self.status.action
@@ -129,13 +146,22 @@ pub(super) async fn call(
     executor: &dyn Executor,
     link: Option<Link>,
 ) -> (Ending, Result<Outcome, CallError>) {
+    let of_run = link.as_ref().and_then(|link| link.trace.clone());
     let authorized = Authorized {
+        trace: of_run.or_else(|| status.context.trace().cloned()),
         action: status.action.clone(),
         digest: status.digest,
         ruleset: status.ruleset,
         attempt: status.attempts,
+        obligations: status.obligations.clone(),
         link,
     };
+    for obligation in &status.obligations {
+        if let Obligation::Log(remark) = obligation {
+            let (id, kind, actor) = (status.action.id(), status.action.kind(), status.action.actor());
+            tracing::info!(action = %id, %kind, %actor, attempt = status.attempts, "{remark}");
+        }
+    }
     let caught = AssertUnwindSafe(executor.execute(&authorized)).catch_unwind().await;
     let result = caught.unwrap_or_else(|panic| Err(ExecuteError::Panicked { message: panic_text(&*panic) }));
     match result {

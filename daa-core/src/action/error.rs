@@ -1,6 +1,7 @@
 //! Why the gate did not let an action through.
 
 use super::executor::ExecuteError;
+use super::memory::PolicyError;
 use super::policy::{Decision, Verdict};
 use super::request::ActionError;
 use super::treasury::{Refusal, TreasuryError};
@@ -87,6 +88,9 @@ pub enum GateError {
     /// The books cannot be read.
     #[error("the treasury is not available")]
     Treasury(#[from] TreasuryError),
+    /// What the rules remember cannot be read.
+    #[error("the rules cannot decide")]
+    Policy(#[from] PolicyError),
     /// An event of the action does not decode.
     #[error("the journal of the action is damaged")]
     Journal(#[from] DecodeError),
@@ -108,7 +112,7 @@ pub struct Escalation {
 
 impl GateError {
     pub(crate) fn withheld(subject: Digest, verdict: Verdict) -> Self {
-        let Verdict { decision, ruleset, rules } = verdict;
+        let Verdict { decision, ruleset, rules, .. } = verdict;
         match decision {
             Decision::Escalate { reason } => {
                 Self::Escalated(Box::new(Escalation { reason, rules, subject, ruleset }))
@@ -133,6 +137,7 @@ impl Reaction for GateError {
             Self::Append(error) => error.fault(),
             Self::Read(error) => error.fault(),
             Self::Treasury(error) => error.fault(),
+            Self::Policy(error) => error.fault(),
             Self::Journal(error) => error.fault(),
         }
     }
@@ -150,6 +155,7 @@ impl Reaction for GateError {
             Self::Append(error) => error.retry(),
             Self::Read(error) => error.retry(),
             Self::Treasury(error) => error.retry(),
+            Self::Policy(error) => error.retry(),
             Self::Journal(error) => error.retry(),
         }
     }

@@ -1,6 +1,6 @@
 //! What performs an authorised action.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::authorized::Authorized;
 use super::request::Action;
 use crate::amount::Money;
 use crate::fault::{Fault, Reaction, Retry};
-use crate::id::ActionKind;
+use crate::id::{ActionKind, SourceId};
 
 /// What an action brought about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,13 +26,20 @@ pub struct Outcome {
     /// What it cost in the end; `None` when it cost nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
+    /// The untrusted sources of the output. Private, so that they are only ever added to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    sources: BTreeSet<SourceId>,
 }
 
 impl Outcome {
     /// A result without cost.
     #[must_use]
     pub fn new(output: impl Into<Value>) -> Self {
-        Self { output: output.into(), cost: None }
+        Self { output: output.into(), cost: None, sources: BTreeSet::new() }
+    }
+
+    pub(crate) fn of(output: Value, cost: Option<Money>) -> Self {
+        Self { cost, ..Self::new(output) }
     }
 
     /// Sets what it cost.
@@ -40,6 +47,25 @@ impl Outcome {
     pub const fn with_cost(mut self, cost: Money) -> Self {
         self.cost = Some(cost);
         self
+    }
+
+    /// Says that the output comes from an untrusted source. What depends on it is marked; see [`Untrusted`](super::Untrusted).
+    #[must_use]
+    pub fn with_source(self, source: SourceId) -> Self {
+        self.with_sources([source])
+    }
+
+    /// As [`Self::with_source`], for several.
+    #[must_use]
+    pub fn with_sources(mut self, sources: impl IntoIterator<Item = SourceId>) -> Self {
+        self.sources.extend(sources);
+        self
+    }
+
+    /// The untrusted sources of the output; none where all of it can be trusted.
+    #[must_use]
+    pub const fn sources(&self) -> &BTreeSet<SourceId> {
+        &self.sources
     }
 }
 

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use super::authorized::Permit;
 use super::checkpoint::Checkpoints;
+use super::context::Context;
 use super::ending::{CallError, Ending, ask, call};
 use super::error::GateError;
 use super::executor::{Effect, Executor, Outcome, Reconciled};
 use super::in_flight::InFlight;
 use super::journal::{ActionEvent, ActionState, ActionStatus, OpenActions};
+use super::patience::Patience;
 use super::policy::{DenyAll, Policy};
-use super::pursuit::granted;
-use super::request::{Action, Context, stream_of};
+use super::pursuit::{Again, granted};
+use super::request::{Action, ActionError, RESERVED_IDS, stream_of};
+use super::salt::SaltKey;
 use super::treasury::{NoSpending, Treasury};
 use crate::clock::Clock;
 use crate::event::{AppendError, EventStore, PageSize, Version};
 use crate::id::{ActionId, StreamId};
-
-/// How often an append is tried again when another writer was faster.
-pub(super) const MAX_CONFLICTS: u32 = 32;
 
 /// An action that took effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +55,10 @@ pub struct Gate {
     pub(super) policy: Arc<dyn Policy>,
     pub(super) treasury: Arc<dyn Treasury>,
     pub(super) permit_ttl: Duration,
+    pub(super) salts: Option<SaltKey>,
     pub(super) in_flight: InFlight,
+    /// Whether it takes ids that are reserved.
+    reserved: bool,
     checkpoints: Checkpoints,
 }
 
@@ -87,6 +90,14 @@ impl GateBuilder {
         self
     }
 
+    /// Writes a salt beside the content of every event, so that an audit log can publish digests of it and the content
+    /// can still be erased. Without it none are written.
+    #[must_use]
+    pub fn with_salts(mut self, key: SaltKey) -> Self {
+        self.gate.salts = Some(key);
+        self
+    }
+
     /// The gate.
     #[must_use]
     pub fn build(self) -> Gate {
@@ -110,10 +121,33 @@ impl Gate {
                 policy: Arc::new(DenyAll),
                 treasury: Arc::new(NoSpending),
                 permit_ttl: Duration::from_secs(60),
+                salts: None,
                 in_flight: InFlight::default(),
+                reserved: false,
                 checkpoints: Checkpoints::default(),
             },
         }
+    }
+
+    /// The same gate for what emits actions in the name of rules: it takes ids that begin with
+    /// [`RESERVED_IDS`](super::RESERVED_IDS). How long a chain of causes is stands in these ids, so nobody else may use them,
+    /// and least of all whoever names an agent or a run.
+    #[must_use]
+    pub fn reserved(&self) -> Self {
+        Self { reserved: true, ..self.clone() }
+    }
+
+    /// Whether an action may be asked for here.
+    pub(super) fn check(&self, action: &Action) -> Result<(), ActionError> {
+        self.check_id(action.id())?;
+        action.check()
+    }
+
+    pub(super) fn check_id(&self, id: &ActionId) -> Result<(), ActionError> {
+        if !self.reserved && id.as_str().starts_with(RESERVED_IDS) {
+            return Err(ActionError::Reserved { id: id.clone() });
+        }
+        Ok(())
     }
 
     /// Asks for permission, to be used later by [`Self::perform`].
@@ -139,7 +173,9 @@ impl Gate {
     /// Performs what was permitted.
     ///
     /// # Errors
-    /// [`GateError::Expired`] when the permit is too old; otherwise as [`Self::submit`].
+    /// [`GateError::Expired`] when the permit is too old. [`GateError::Denied`] or [`GateError::Escalated`] when the policy does
+    /// not [stand by it](super::PolicyMemory::uphold) any more; the permission is ended then, and nothing happened. Otherwise as
+    /// [`Self::submit`].
     ///
     /// # Cancel safety
     /// As [`Self::submit`].
@@ -152,7 +188,8 @@ impl Gate {
     /// Asks for permission and performs the action at once. Safe to repeat: an action that already took effect
     /// returns its recorded outcome, one that was interrupted is reconciled first, one that was withheld stays
     /// withheld. So a restarted program may simply submit its actions again. The rules are asked again before an
-    /// interrupted action is attempted once more, if the time of its permission has passed. While another call on
+    /// interrupted action is attempted once more, if the time of its permission has passed or they do not
+    /// [stand by it](super::PolicyMemory::uphold) any more. While another call on
     /// this gate or a clone of it performs the same id, the answer is [`GateError::InProgress`].
     ///
     /// # Errors
@@ -252,7 +289,8 @@ impl Gate {
     /// Decides, reserves, and makes both durable.
     async fn open(&self, action: &Action, context: &Context, attempt: bool) -> Result<Opened, GateError> {
         let stream = action.stream()?;
-        for _ in 0..MAX_CONFLICTS {
+        let mut patience = Patience::of(action.id().as_str());
+        loop {
             let mut transaction = self.transaction();
             let status = transaction.decide(action, context, None, None, attempt).await?;
             match transaction.commit(Vec::new()).await {
@@ -268,8 +306,10 @@ impl Gate {
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
+            if !patience.again(&*self.clock).await {
+                return Err(GateError::Contended { tries: patience.lost() });
+            }
         }
-        Err(GateError::Contended { tries: MAX_CONFLICTS })
     }
 
     /// Goes on with an action from wherever it stands.
@@ -304,8 +344,14 @@ impl Gate {
             self.close(Ending::expired(status)).await?;
             return Err(GateError::Expired { id });
         }
-        let status = self.attempt_again(status).await?;
-        self.run(status, executor).await
+        match self.attempt_again(status).await? {
+            Again::Attempted(status) => self.run(status, executor).await,
+            Again::Withdrawn(status, verdict) => {
+                let digest = status.digest;
+                self.close(Ending::expired(status)).await?;
+                Err(GateError::withheld(digest, *verdict))
+            }
+        }
     }
 
     /// Calls the executor. The attempt is durable.
@@ -353,7 +399,8 @@ impl Gate {
     pub(super) async fn close(&self, ending: Ending) -> Result<Option<ActionState>, GateError> {
         let status = &ending.status;
         let stream = status.action.stream()?;
-        for _ in 0..MAX_CONFLICTS {
+        let mut patience = Patience::of(status.action.id().as_str());
+        loop {
             let mut transaction = self.transaction();
             match transaction.conclude(&ending).await {
                 Ok(()) => {}
@@ -373,7 +420,9 @@ impl Gate {
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
+            if !patience.again(&*self.clock).await {
+                return Err(GateError::Contended { tries: patience.lost() });
+            }
         }
-        Err(GateError::Contended { tries: MAX_CONFLICTS })
     }
 }

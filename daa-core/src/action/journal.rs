@@ -1,13 +1,15 @@
 //! The life of an action as events, and the state they add up to.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::context::Context;
 use super::executor::Outcome;
+use super::obligation::{Obligation, lowered};
 use super::policy::{Endorsement, Verdict};
-use super::request::{Action, Context};
+use super::request::Action;
+use super::salt::Salt;
 use super::treasury::{Refusal, ReservationId};
 use crate::amount::Money;
 use crate::clock::Timestamp;
@@ -15,7 +17,7 @@ use crate::digest::Digest;
 use crate::event::{
     DecodeError, EventStore, NewEvent, PageSize, Position, ReadError, RecordedEvent, Version,
 };
-use crate::id::{ActionId, EventKind};
+use crate::id::{ActionId, EventKind, StreamId};
 
 /// What happens to an action. All events of one action stand in its own stream, `action/ID`.
 ///
@@ -43,6 +45,9 @@ pub enum ActionEvent {
         /// Who approved of it, where the rules wanted somebody to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endorsement: Option<Endorsement>,
+        /// Blinds what is published of it; only where the gate [writes salts](super::GateBuilder::with_salts).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<Salt>,
     },
     /// The rules do not permit it by themselves: they deny it, or want somebody else to decide.
     Withheld {
@@ -54,6 +59,9 @@ pub enum ActionEvent {
         context: Context,
         /// What the rules said.
         verdict: Verdict,
+        /// Blinds what is published of it; only where the gate [writes salts](super::GateBuilder::with_salts).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<Salt>,
     },
     /// The rules permit it, but funds or budget do not cover it.
     Refused {
@@ -67,6 +75,9 @@ pub enum ActionEvent {
         verdict: Verdict,
         /// Why the money was not reserved.
         refusal: Refusal,
+        /// Blinds what is published of it; only where the gate [writes salts](super::GateBuilder::with_salts).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<Salt>,
     },
     /// An executor is about to be called.
     Attempted {
@@ -80,16 +91,25 @@ pub enum ActionEvent {
         /// What it cost beyond what was reserved; nobody has paid that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         overrun: Option<Money>,
+        /// Blinds what is published of it; only where the gate [writes salts](super::GateBuilder::with_salts).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<Salt>,
     },
     /// It took no effect, and what was reserved is given back.
     Failed {
         /// Why, for people.
         error: String,
+        /// Blinds what is published of it; only where the gate [writes salts](super::GateBuilder::with_salts).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<Salt>,
     },
     /// It may or may not have taken effect; what was reserved stays reserved until that is known.
     Uncertain {
         /// Why, for people.
         error: String,
+        /// Blinds what is published of it; only where the gate [writes salts](super::GateBuilder::with_salts).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<Salt>,
     },
     /// The permission ended before it was used, and what was reserved is given back.
     Expired,
@@ -109,6 +129,21 @@ impl ActionEvent {
         matches!(self, Self::Permitted { .. } | Self::Withheld { .. } | Self::Refused { .. })
     }
 
+    /// The same event with a salt beside its content; one without content, of which everything may be known, as it is.
+    #[must_use]
+    pub fn with_salt(mut self, blind: Salt) -> Self {
+        match &mut self {
+            Self::Permitted { salt, .. }
+            | Self::Withheld { salt, .. }
+            | Self::Refused { salt, .. }
+            | Self::Succeeded { salt, .. }
+            | Self::Failed { salt, .. }
+            | Self::Uncertain { salt, .. } => *salt = Some(blind),
+            Self::Attempted { .. } | Self::Expired => {}
+        }
+        self
+    }
+
     pub(super) fn to_new(&self, at: Timestamp) -> Result<NewEvent, DecodeError> {
         NewEvent::json(self.event_kind(), at, self)
     }
@@ -125,15 +160,9 @@ macro_rules! kinds {
                 }
             }
 
-            fn event_kind(&self) -> EventKind {
-                mod kind {
-                    use super::{EventKind, LazyLock};
-                    $(#[expect(non_upper_case_globals, reason = "named after the variant")]
-                    pub(super) static $variant: LazyLock<EventKind> =
-                        LazyLock::new(|| EventKind::new($kind).expect("a constant kind is an id"));)*
-                }
+            const fn event_kind(&self) -> EventKind {
                 match self {
-                    $(Self::$variant { .. } => kind::$variant.clone(),)*
+                    $(Self::$variant { .. } => const { EventKind::constant($kind) },)*
                 }
             }
         }
@@ -200,6 +229,10 @@ pub struct ActionStatus {
     pub ruleset: Digest,
     /// The money that is or was held for it.
     pub reservation: Option<ReservationId>,
+    /// Where the rules counted it when they permitted it.
+    pub counts: Vec<StreamId>,
+    /// What its permission is bound to.
+    pub obligations: Vec<Obligation>,
     /// When the permission ends or ended; [`Timestamp::EPOCH`] when there was none.
     pub expires: Timestamp,
     /// How often it was attempted.
@@ -211,6 +244,12 @@ pub struct ActionStatus {
 }
 
 impl ActionStatus {
+    /// The most that it may cost, which was reserved for it.
+    #[must_use]
+    pub fn max_cost(&self) -> Option<Money> {
+        self.action.max_cost().and_then(|cost| lowered(cost, &self.obligations))
+    }
+
     /// The state after one more event; `before` is `None` for the first one.
     ///
     /// An event that makes no sense where it stands is ignored, so that a log that somebody else wrote to cannot
@@ -222,6 +261,8 @@ impl ActionStatus {
             context,
             ruleset: verdict.ruleset,
             reservation: None,
+            counts: Vec::new(),
+            obligations: Vec::new(),
             expires: Timestamp::EPOCH,
             attempts: 0,
             state,
@@ -230,13 +271,14 @@ impl ActionStatus {
         match (before, event) {
             (None, ActionEvent::Permitted { action, digest, context, verdict, reservation, expires, .. }) => {
                 let status = first(action, digest, context, &verdict, ActionState::Permitted);
-                Some(Self { reservation, expires, ..status })
+                let Verdict { counts, obligations, .. } = verdict;
+                Some(Self { reservation, expires, counts, obligations, ..status })
             }
-            (None, ActionEvent::Withheld { action, digest, context, verdict }) => {
+            (None, ActionEvent::Withheld { action, digest, context, verdict, .. }) => {
                 let status = first(action, digest, context, &verdict, ActionState::Expired);
                 Some(Self { state: ActionState::Withheld(verdict), ..status })
             }
-            (None, ActionEvent::Refused { action, digest, context, verdict, refusal }) => {
+            (None, ActionEvent::Refused { action, digest, context, verdict, refusal, .. }) => {
                 Some(first(action, digest, context, &verdict, ActionState::Refused(refusal)))
             }
             (None, _) => None,
@@ -246,8 +288,8 @@ impl ActionStatus {
                     ActionEvent::Succeeded { outcome, .. } => {
                         (ActionState::Succeeded(outcome), status.attempts)
                     }
-                    ActionEvent::Failed { error } => (ActionState::Failed(error), status.attempts),
-                    ActionEvent::Uncertain { error } => (ActionState::Uncertain(error), status.attempts),
+                    ActionEvent::Failed { error, .. } => (ActionState::Failed(error), status.attempts),
+                    ActionEvent::Uncertain { error, .. } => (ActionState::Uncertain(error), status.attempts),
                     ActionEvent::Expired => (ActionState::Expired, status.attempts),
                     _ => (status.state, status.attempts),
                 };
@@ -268,7 +310,7 @@ impl ActionStatus {
 pub struct OpenActions {
     read: Position,
     open: BTreeMap<ActionId, ActionStatus>,
-    by_stream: BTreeMap<crate::id::StreamId, ActionId>,
+    by_stream: BTreeMap<StreamId, ActionId>,
 }
 
 impl OpenActions {

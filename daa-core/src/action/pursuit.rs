@@ -1,14 +1,17 @@
 //! An action that may have been asked for before, brought to an end from wherever it stands.
 
 use super::authorized::Link;
+use super::context::Context;
 use super::ending::{CallError, Ending, ask};
 use super::error::GateError;
 use super::executor::{ExecuteError, Executor, Outcome, Reconciled};
-use super::gate::{Gate, MAX_CONFLICTS};
+use super::gate::Gate;
 use super::in_flight::FlightGuard;
 use super::journal::{ActionEvent, ActionState, ActionStatus};
-use super::policy::{Decision, Endorsement};
-use super::request::{Action, Context};
+use super::memory::{Hold, Standing};
+use super::patience::Patience;
+use super::policy::{Decision, Endorsement, Request, Verdict};
+use super::request::Action;
 use super::transaction::Attempt;
 use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite};
 use crate::id::ActionId;
@@ -67,6 +70,14 @@ enum Next {
     Look,
 }
 
+/// What becomes of a permission that was given earlier.
+pub(super) enum Again {
+    /// It was used: the attempt is durable.
+    Attempted(ActionStatus),
+    /// The policy does not stand by it any more, and says why. Nothing is recorded.
+    Withdrawn(ActionStatus, Box<Verdict>),
+}
+
 impl Aim {
     /// Whether it was this asker who asked for what is recorded under the id.
     fn is_of(&self, recorded: &ActionStatus) -> bool {
@@ -78,7 +89,7 @@ impl Aim {
         };
         // Whoever asks once never asks for something else.
         self.pursuit != Pursuit::Once
-            && self.context == recorded.context
+            && self.context.same_facts(&recorded.context)
             && self.action.as_ref().is_none_or(same)
     }
 }
@@ -93,8 +104,10 @@ impl Gate {
         executor: &dyn Executor,
         link: Link,
     ) -> Result<Pursued, GateError> {
+        self.check_id(&aim.id)?;
         let flight = self.in_flight.begin(&aim.id)?;
-        for _ in 0..MAX_CONFLICTS {
+        let mut patience = Patience::of(aim.id.as_str());
+        loop {
             let next = match self.status(&aim.id).await? {
                 Some(status) if !aim.is_of(&status) => {
                     return Err(GateError::IdUsed { id: aim.id.clone() });
@@ -117,8 +130,10 @@ impl Gate {
                 Next::Over(pursued) => return Ok(pursued),
                 Next::Look => {}
             }
+            if !patience.again(&*self.clock).await {
+                return Err(GateError::Contended { tries: patience.lost() });
+            }
         }
-        Err(GateError::Contended { tries: MAX_CONFLICTS })
     }
 
     async fn go_on(
@@ -149,7 +164,18 @@ impl Gate {
                 }
             },
             ActionState::Permitted if !settle && self.clock.now() <= status.expires => {
-                self.attempt_again(status).await.map(Next::Perform)
+                match self.attempt_again(status).await? {
+                    Again::Attempted(status) => Ok(Next::Perform(status)),
+                    Again::Withdrawn(status, verdict) => {
+                        let digest = status.digest;
+                        self.close(Ending::expired(status)).await?;
+                        match pursuit {
+                            Pursuit::Once => Err(GateError::withheld(digest, *verdict)),
+                            // It is asked for again, and that is on record.
+                            _ => Ok(Next::Look),
+                        }
+                    }
+                }
             }
             ActionState::Permitted => {
                 Ok(nothing(Ending::expired(status), "the permission was not used in time", None))
@@ -196,31 +222,51 @@ impl Gate {
     }
 
     /// Attempts an action again whose last attempt took no effect, though that is not recorded. Where the time of its
-    /// permission has passed, it has to be permitted again.
+    /// permission has passed, or the permission was withdrawn, it has to be permitted again.
     pub(super) async fn attempt_after(
         &self,
         status: ActionStatus,
         context: &Context,
         endorsement: Option<&Endorsement>,
     ) -> Result<ActionStatus, GateError> {
-        if self.clock.now() <= status.expires {
-            return self.attempt_again(status).await;
-        }
         let id = status.action.id().clone();
-        self.close(Ending::not_found(status)).await?;
-        for _ in 0..MAX_CONFLICTS {
+        let unused = if self.clock.now() > status.expires {
+            status
+        } else {
+            match self.attempt_again(status).await? {
+                Again::Attempted(status) => return Ok(status),
+                Again::Withdrawn(status, _) => status,
+            }
+        };
+        self.close(Ending::not_found(unused)).await?;
+        let mut patience = Patience::of(id.as_str());
+        loop {
             let ended = self.status(&id).await?.filter(|status| status.state.may_be_asked_again());
             // Somebody else performs it.
             let ended = ended.ok_or_else(|| GateError::InProgress { id: id.clone() })?;
             if let Some(status) = self.ask_again(ended, context, endorsement).await? {
                 return Ok(status);
             }
+            if !patience.again(&*self.clock).await {
+                return Err(GateError::Contended { tries: patience.lost() });
+            }
         }
-        Err(GateError::Contended { tries: MAX_CONFLICTS })
     }
 
-    pub(super) async fn attempt_again(&self, status: ActionStatus) -> Result<ActionStatus, GateError> {
+    /// Makes an attempt durable that rests on a permission given earlier, if that still stands.
+    pub(super) async fn attempt_again(&self, status: ActionStatus) -> Result<Again, GateError> {
         let id = status.action.id().clone();
+        // Held until the attempt is durable: whoever withdraws the permission waits for that.
+        let _hold = match self.policy.memory() {
+            None => Hold::default(),
+            Some(memory) => {
+                let asked = Request::new(&status.action, &status.context, self.clock.now());
+                match memory.uphold(&asked).await? {
+                    Standing::Stands(hold) => hold,
+                    Standing::Withdrawn(verdict) => return Ok(Again::Withdrawn(status, verdict)),
+                }
+            }
+        };
         let attempted = ActionEvent::Attempted { attempt: status.attempts.saturating_add(1) };
         let events = vec![attempted.to_new(self.clock.now())?];
         let expected = ExpectedVersion::Exact(status.version);
@@ -232,7 +278,8 @@ impl Gate {
             Err(error) => return Err(error.into()),
         }
         let version = status.version.next();
-        ActionStatus::after(Some(status), attempted, version).ok_or(GateError::Unknown { id })
+        let attempted = ActionStatus::after(Some(status), attempted, version);
+        attempted.map(Again::Attempted).ok_or(GateError::Unknown { id })
     }
 
     /// Asks again for what came to nothing; `None` when the books moved meanwhile.
@@ -243,8 +290,10 @@ impl Gate {
         endorsement: Option<&Endorsement>,
     ) -> Result<Option<ActionStatus>, GateError> {
         let (action, stream) = (before.action.clone(), before.action.stream()?);
+        // What it came from does not change because it is asked for again.
+        let context = context.clone().with_sources(before.context.sources().cloned());
         let mut transaction = self.transaction();
-        let opened = transaction.decide(&action, context, endorsement, Some(before), true).await?;
+        let opened = transaction.decide(&action, &context, endorsement, Some(before), true).await?;
         match transaction.commit(Vec::new()).await {
             Ok(()) => granted(opened).map(Some),
             // Somebody else performs it.

@@ -1,6 +1,5 @@
-//! What an agent wants done, and what the rules may know about the situation.
+//! What an agent wants done.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -15,6 +14,8 @@ use crate::id::{ActionId, ActionKind, AgentId, StreamId};
 
 /// The largest parameters of an action, the largest context and the largest output, as bytes of JSON (64 KiB).
 pub const MAX_PARAMS: usize = 64 << 10;
+/// What the ids of actions begin with that rules ask for: the gate takes them from [nobody else](super::Gate::reserved).
+pub const RESERVED_IDS: &str = "rules/";
 /// The deepest nesting in parameters and context.
 const MAX_DEPTH: usize = 32;
 /// The longest action id: its stream name must fit in an id too.
@@ -135,6 +136,10 @@ impl Action {
         &self.0.params
     }
 
+    pub(super) fn params_mut(&mut self) -> &mut Value {
+        &mut Arc::make_mut(&mut self.0).params
+    }
+
     /// The most it may cost; `None` when it costs nothing.
     #[must_use]
     pub fn max_cost(&self) -> Option<Money> {
@@ -195,65 +200,13 @@ fn check_id(id: &ActionId) -> Result<(), ActionError> {
     if len > MAX_ACTION_ID { Err(ActionError::IdTooLong { len }) } else { Ok(()) }
 }
 
-/// What the rules may know beside the action: named facts about the agent and its world.
-///
-/// Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Context(Arc<BTreeMap<Cow<'static, str>, Value>>);
-
-impl Serialize for Context {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Context {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeMap::deserialize(deserializer).map(|facts| Self(Arc::new(facts)))
-    }
-}
-
-impl Context {
-    /// No facts.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a fact; an earlier one of the same name is replaced.
-    #[must_use]
-    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
-        Arc::make_mut(&mut self.0).insert(name.into(), value.into());
-        self
-    }
-
-    /// A fact.
-    #[must_use]
-    pub fn fact(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
-    }
-
-    /// All facts, by name.
-    pub fn facts(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (&**name, value))
-    }
-
-    pub(crate) fn check(&self) -> Result<(), ActionError> {
-        let mut most = 2;
-        for (name, value) in &*self.0 {
-            most += most_text(name) + 2 + most_json("context", value, 0)?;
-        }
-        check_size("context", self, most)
-    }
-}
-
 pub(crate) fn check_value(what: &'static str, value: &Value) -> Result<(), ActionError> {
     let most = most_json(what, value, 0)?;
     check_size(what, value, most)
 }
 
 /// `most` is how many bytes of JSON there are at the most: what is small anyway need not be written to be measured.
-fn check_size(what: &'static str, value: &impl Serialize, most: usize) -> Result<(), ActionError> {
+pub(super) fn check_size(what: &'static str, value: &impl Serialize, most: usize) -> Result<(), ActionError> {
     if most <= MAX_PARAMS {
         return Ok(());
     }
@@ -286,7 +239,7 @@ impl io::Write for Count {
 
 /// The most bytes of JSON that a value can take, which is quicker to tell than how many it takes; and whether it is
 /// not nested too deeply.
-fn most_json(what: &'static str, value: &Value, depth: usize) -> Result<usize, ActionError> {
+pub(super) fn most_json(what: &'static str, value: &Value, depth: usize) -> Result<usize, ActionError> {
     /// The longest number: a float of 17 digits with sign, point and exponent.
     const NUMBER: usize = 25;
     if depth > MAX_DEPTH {
@@ -314,7 +267,7 @@ fn most_json(what: &'static str, value: &Value, depth: usize) -> Result<usize, A
 }
 
 /// Each byte may become a `\uXXXX`.
-const fn most_text(text: &str) -> usize {
+pub(super) const fn most_text(text: &str) -> usize {
     2 + 6 * text.len()
 }
 
@@ -367,6 +320,12 @@ pub enum ActionError {
         actual: usize,
         /// How much is allowed.
         limit: usize,
+    },
+    /// An id that only rules may use.
+    #[error("ids that begin with {RESERVED_IDS:?} are those of actions that rules ask for, and {id} is not")]
+    Reserved {
+        /// The id.
+        id: ActionId,
     },
     /// Too deeply nested JSON.
     #[error("the {what} of the action are nested more than {limit} levels deep")]

@@ -123,9 +123,8 @@ impl DaaEvent {
         if event.kind.as_str().starts_with("daa.") { event.json().map(Some) } else { Ok(None) }
     }
 
-    #[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
     pub(super) fn to_new(&self, at: Timestamp) -> Result<NewEvent, DecodeError> {
-        NewEvent::json(EventKind::new(self.kind()).expect("a constant kind is an id"), at, self)
+        NewEvent::json(EventKind::constant(self.kind()), at, self)
     }
 }
 

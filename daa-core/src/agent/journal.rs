@@ -99,9 +99,8 @@ impl Record {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the kinds are constants of the id alphabet")]
 fn json<T: Serialize>(kind: &'static str, at: Timestamp, payload: &T) -> Result<NewEvent, DecodeError> {
-    NewEvent::json(EventKind::new(kind).expect("a constant kind is an id"), at, payload)
+    NewEvent::json(EventKind::constant(kind), at, payload)
 }
 
 /// Why the state of an agent cannot be read back.

@@ -269,7 +269,7 @@ impl Machine {
         if plan.steps.is_empty() {
             return self.complete();
         }
-        let context = situation.context(plan.strategy.as_ref());
+        let context = situation.context(plan.strategy.as_ref()).with_sources(plan.all_sources());
         let signature = situation.signature.clone();
         let planned = Arc::new(PlannedCycle { cycle: self.work.cycle, plan, context, signature });
         let mut records = self.untold();

@@ -1,12 +1,14 @@
 //! What an agent has decided to do, and what it expects of that.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lapse::{Lapse, Part};
 use crate::action::Outcome;
 use crate::amount::Money;
-use crate::id::{ActionId, ActionKind, MetricName, StrategyName};
+use crate::id::{ActionId, ActionKind, MetricName, SourceId, StrategyName};
 
 /// The most steps of a plan.
 pub const MAX_STEPS: usize = 64;
@@ -21,6 +23,9 @@ pub struct Plan {
     pub strategy: Option<StrategyName>,
     /// The steps, in order; at most [`MAX_STEPS`].
     pub steps: Vec<PlannedAction>,
+    /// The untrusted sources of the data that led to it. Private, so that they are only ever added to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    sources: BTreeSet<SourceId>,
 }
 
 impl Plan {
@@ -33,7 +38,27 @@ impl Plan {
     /// A plan that follows a strategy.
     #[must_use]
     pub const fn new(strategy: StrategyName, steps: Vec<PlannedAction>) -> Self {
-        Self { strategy: Some(strategy), steps }
+        Self { strategy: Some(strategy), steps, sources: BTreeSet::new() }
+    }
+
+    /// Says that data of an untrusted source led to it. The rules see that with every step; see
+    /// [`Context::with_source`](crate::action::Context::with_source).
+    #[must_use]
+    pub fn with_source(self, source: SourceId) -> Self {
+        self.with_sources([source])
+    }
+
+    /// As [`Self::with_source`], for several, such as those of an [`Outcome`].
+    #[must_use]
+    pub fn with_sources(mut self, sources: impl IntoIterator<Item = SourceId>) -> Self {
+        self.sources.extend(sources);
+        self
+    }
+
+    /// The untrusted sources of the plan and of all its steps: what one step is told, the next may have to do with.
+    pub(super) fn all_sources(&self) -> BTreeSet<SourceId> {
+        let steps = self.steps.iter().flat_map(|step| &step.sources);
+        self.sources.iter().chain(steps).cloned().collect()
     }
 }
 
@@ -55,13 +80,24 @@ pub struct PlannedAction {
     /// What should come of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expectation>,
+    /// The untrusted sources of the data that led to it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    sources: BTreeSet<SourceId>,
 }
 
 impl PlannedAction {
     /// A step without parameters, cost or expectation.
     #[must_use]
     pub fn new(kind: ActionKind) -> Self {
-        Self { kind, params: Value::Object(serde_json::Map::new()), max_cost: None, id: None, expect: None }
+        let (params, sources) = (Value::Object(serde_json::Map::new()), BTreeSet::new());
+        Self { kind, params, max_cost: None, id: None, expect: None, sources }
+    }
+
+    /// Says that data of an untrusted source led to it: whatever plan it becomes part of is marked.
+    #[must_use]
+    pub fn with_source(mut self, source: SourceId) -> Self {
+        self.sources.insert(source);
+        self
     }
 
     /// Sets the parameters.

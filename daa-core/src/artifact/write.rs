@@ -18,6 +18,8 @@ pub(super) struct BlobWriter {
     store: StoredArtifacts,
     upload: Box<dyn Upload>,
     outlining: Outlining,
+    /// The only small part so far, which need not be copied if no other follows.
+    alone: Bytes,
     pending: BytesMut,
     /// A write failed, or was given up.
     broken: bool,
@@ -26,23 +28,34 @@ pub(super) struct BlobWriter {
 impl BlobWriter {
     pub(super) async fn begin(store: StoredArtifacts) -> Result<Self, ArtifactError> {
         let upload = store.blobs.upload().await?;
-        Ok(Self { store, upload, outlining: Outlining::new(), pending: BytesMut::new(), broken: false })
+        let (outlining, alone, pending) = (Outlining::new(), Bytes::new(), BytesMut::new());
+        Ok(Self { store, upload, outlining, alone, pending, broken: false })
     }
 
     async fn append(&mut self, mut bytes: Bytes) -> Result<(), ArtifactError> {
         while !bytes.is_empty() {
             let part = bytes.split_to(bytes.len().min(MOST));
             self.outlining.update(&part);
-            if self.pending.is_empty() && part.len() >= LEAST {
-                self.upload.write(part).await?;
+            if self.pending.is_empty() && self.alone.is_empty() {
+                if part.len() >= LEAST {
+                    self.upload.write(part).await?;
+                } else {
+                    self.alone = part;
+                }
                 continue;
             }
+            self.pending.extend_from_slice(&std::mem::take(&mut self.alone));
             self.pending.extend_from_slice(&part);
             if self.pending.len() >= LEAST {
                 self.upload.write(self.pending.split().freeze()).await?;
             }
         }
         Ok(())
+    }
+
+    /// What the engine does not have yet.
+    fn rest(&mut self) -> Bytes {
+        if self.pending.is_empty() { std::mem::take(&mut self.alone) } else { self.pending.split().freeze() }
     }
 }
 
@@ -65,8 +78,9 @@ impl ArtifactWriter for BlobWriter {
         if self.broken {
             return Err(ArtifactError::unavailable(Broken));
         }
-        if !self.pending.is_empty() {
-            self.upload.write(self.pending.split().freeze()).await?;
+        let rest = self.rest();
+        if !rest.is_empty() {
+            self.upload.write(rest).await?;
         }
         let (digest, parts) = self.outlining.finish();
         loop {

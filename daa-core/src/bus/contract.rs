@@ -92,8 +92,9 @@ pub trait EventBus: Send + Sync + fmt::Debug {
     /// gone is not an error.
     async fn reply(&self, request: &Message, payload: Bytes) -> Result<(), BusError>;
 
-    /// The dead letters behind `after`, oldest first, at most `limit` of them, and never more than
-    /// [`MAX_PAGE`](super::MAX_PAGE).
+    /// The dead letters behind `after`, oldest first: at most `limit` of them, and never more than
+    /// [`MAX_PAGE`](super::MAX_PAGE) or [`MAX_PAGE_BYTES`](super::MAX_PAGE_BYTES). Only an empty page says that there are
+    /// no more. A letter that cannot be read is passed over.
     ///
     /// # Errors
     /// [`BusError`] when they cannot be listed.
@@ -114,7 +115,7 @@ pub trait EventBus: Send + Sync + fmt::Debug {
     async fn redrive(&self, id: DeadLetterId) -> Result<(), BusError>;
 
     /// What was published on matching topics behind `after`, oldest first: at most `limit` messages, and never more
-    /// than [`MAX_PAGE`](super::MAX_PAGE). What the bus does not keep any more is passed over.
+    /// than [`MAX_PAGE`](super::MAX_PAGE) or [`MAX_PAGE_BYTES`](super::MAX_PAGE_BYTES). What the bus does not keep any more is passed over.
     ///
     /// # Errors
     /// [`BusError::Unsupported`] when the bus keeps no [history](Capabilities::history).

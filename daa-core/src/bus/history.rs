@@ -30,6 +30,8 @@ impl fmt::Display for BusPosition {
 
 /// The most messages of one page of history or of dead letters.
 pub const MAX_PAGE: usize = 1024;
+/// A page of history or of dead letters ends with the message that brings its payloads to so many bytes (8 MiB).
+pub const MAX_PAGE_BYTES: usize = 8 << 20;
 
 /// A page of the history of a bus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -76,6 +76,7 @@ macro_rules! event_bus_conformance {
             a_message_that_drops_its_consumers_becomes_a_dead_letter
             a_rejected_message_becomes_a_dead_letter_at_once
             dead_letters_come_in_pages
+            pages_of_large_dead_letters_are_bounded
             a_dead_letter_can_be_driven_again
             a_dead_letter_of_a_group_goes_back_to_that_group_alone
             a_request_gets_its_reply

@@ -9,7 +9,7 @@ use super::{
     Subscription, Version,
 };
 use crate::artifact::{ArtifactReader, Artifacts, Reachability};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::digest::Digest;
 use crate::id::StreamId;
 
@@ -134,6 +134,10 @@ impl EventStore for Archived {
 
     async fn head(&self) -> Result<Position, ReadError> {
         self.0.store.head().await
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>, ReadError> {
+        self.0.store.now().await
     }
 
     async fn close(&self) {

@@ -1,5 +1,8 @@
 //! The event store in memory: complete, and gone with the process.
 
+mod blocks;
+mod streams;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -7,6 +10,8 @@ use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt as _};
 use tokio::sync::watch;
 
+use self::blocks::Blocks;
+use self::streams::Streams;
 use super::batch::{Batch, ExpectedVersion, StreamWrite};
 use super::error::{AppendError, ReadError};
 use super::record::{Appended, Position, RecordedEvent, Version};
@@ -38,9 +43,9 @@ impl Default for MemoryEventStore {
 #[derive(Debug, Default)]
 struct Log {
     /// All events; the one at position *p* stands at index *p − 1*.
-    events: Vec<RecordedEvent>,
+    events: Blocks<RecordedEvent>,
     /// For each stream the indexes of its events; that of version *v* stands at index *v − 1*.
-    streams: HashMap<StreamId, Vec<usize>>,
+    streams: Streams,
     closed: bool,
 }
 
@@ -50,7 +55,7 @@ impl Log {
     }
 
     fn version(&self, stream: &StreamId) -> Version {
-        Version::new(self.streams.get(stream).map_or(0, Vec::len) as u64)
+        Version::new(self.streams.places(stream).len() as u64)
     }
 
     fn check_versions(&self, batch: &Batch) -> Result<(), AppendError> {
@@ -81,7 +86,7 @@ impl Log {
     fn apply(&mut self, batch: Batch) -> Appended {
         let first = Position::new(self.events.len() as u64 + 1);
         for write in batch.writes {
-            let indexes = self.streams.entry(write.stream.clone()).or_default();
+            let indexes = self.streams.places_mut(&write.stream);
             for event in write.events {
                 let index = self.events.len();
                 indexes.push(index);
@@ -100,9 +105,12 @@ impl Log {
 
     fn erase(&mut self, stream: &StreamId, up_to: Version) -> u64 {
         let kind = RecordedEvent::erased_kind();
-        let indexes = self.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+        let indexes = self.streams.places(stream);
         let mut erased = 0;
-        for &index in indexes.iter().take(index(up_to.get())) {
+        // What is erased is a prefix, and is not looked at again and again.
+        let is_erased = |index: &usize| self.events.get(*index).is_some_and(RecordedEvent::is_erased);
+        let before = indexes.partition_point(is_erased);
+        for &index in indexes.iter().take(index(up_to.get())).skip(before) {
             if let Some(event) = self.events.get_mut(index).filter(|event| !event.is_erased()) {
                 (event.kind, event.payload) = (kind.clone(), Bytes::new());
                 erased += 1;
@@ -167,7 +175,7 @@ fn page_of<'a>(events: impl Iterator<Item = &'a RecordedEvent>, page: PageSize) 
 impl ReadAll for SharedLog {
     async fn read_all(&self, after: Position, page: PageSize) -> Result<Vec<RecordedEvent>, ReadError> {
         let log = self.lock();
-        Ok(page_of(log.readable()?.events.iter().skip(index(after.get())), page))
+        Ok(page_of(log.readable()?.events.from(index(after.get())), page))
     }
 }
 
@@ -195,7 +203,7 @@ impl EventStore for MemoryEventStore {
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let log = self.log.lock();
         let log = log.readable()?;
-        let indexes = log.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+        let indexes = log.streams.places(stream);
         let picked = indexes.iter().skip(index(after.get()));
         Ok(page_of(picked.filter_map(|&index| log.events.get(index)), page))
     }

@@ -128,9 +128,8 @@ impl RecordedEvent {
 
     /// For those who implement a store: [`Self::ERASED`] as a kind.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
-    pub fn erased_kind() -> EventKind {
-        EventKind::new(Self::ERASED).expect("a constant kind is an id")
+    pub const fn erased_kind() -> EventKind {
+        EventKind::constant(Self::ERASED)
     }
 
     /// Reads the payload as JSON.

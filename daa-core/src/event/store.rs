@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::error::{AppendError, ReadError};
 use super::record::{Appended, Position, RecordedEvent, Version};
 use super::subscription::Subscription;
+use crate::clock::Timestamp;
 use crate::id::StreamId;
 
 /// How many events one read returns at most; never more than [`PageSize::MAX`].
@@ -141,6 +142,20 @@ pub trait EventStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     async fn head(&self) -> Result<Position, ReadError>;
+
+    /// What the clock shows that all who share the store have in common: that of its server. `None`, as by default,
+    /// where there is none, and each process has only its own: in one process, or on one machine, that is the same.
+    ///
+    /// Whoever counts over time in a store that machines share should count by this clock, and not by its own.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    async fn now(&self) -> Result<Option<Timestamp>, ReadError> {
+        Ok(None)
+    }
 
     /// Shuts the store down: appends that were accepted before are finished first. Afterwards every call answers
     /// [`AppendError::Closed`] or [`ReadError::Closed`], and a subscription ends: with `None` where it has

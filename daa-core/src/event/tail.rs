@@ -12,7 +12,10 @@ const NEAR: usize = 16;
 ///
 /// Looks ever further ahead until there is nothing, and then halves: a stream of *n* further events costs about
 /// 2·log₂ *n* reads of one event.
-pub(crate) async fn last_event(
+///
+/// # Errors
+/// [`ReadError`] when the store cannot be read.
+pub async fn last_event(
     store: &dyn EventStore,
     stream: &StreamId,
     known: Version,

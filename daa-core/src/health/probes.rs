@@ -8,7 +8,6 @@ use super::{Condition, Probe, Without};
 use crate::bus::{BusState, EventBus};
 use crate::clock::Clock;
 use crate::event::{EventStore, ReadError};
-use crate::failure_text::error_text;
 
 /// Asks an event store for its head. Without a store, work is refused: nothing can be recorded.
 #[derive(Clone, Debug)]
@@ -40,7 +39,7 @@ impl Probe for StoreProbe {
         match self.store.head().await {
             Ok(_) => Condition::Ready { answered_in: self.clock.now().since(began) },
             Err(ReadError::Closed) => Condition::Closed,
-            Err(error) => Condition::Unavailable { reason: error_text(&error) },
+            Err(error) => Condition::unavailable(&error),
         }
     }
 }

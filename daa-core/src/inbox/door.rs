@@ -226,13 +226,12 @@ impl Admitted<'_> {
         if version.get() > window && version.get().is_multiple_of(window) {
             let forgotten = Version::new(version.get() - window);
             if let Err(error) = self.inbox.store.erase(&self.stream, forgotten).await {
-                tracing::debug!(stream = %self.stream, %error, "old marks of an inbox are kept for now");
+                tracing::debug!(stream = %self.stream, %error, "old marks of an inbox are kept until the next time");
             }
         }
     }
 }
 
-#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
-fn mark_kind() -> EventKind {
-    EventKind::new("inbox.handled.v1").expect("a constant kind is an id")
+const fn mark_kind() -> EventKind {
+    EventKind::constant("inbox.handled.v1")
 }

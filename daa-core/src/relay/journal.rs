@@ -41,15 +41,13 @@ pub(super) enum Done {
 impl Done {
     const RELEASED: &str = "relay.released.v1";
 
-    #[expect(clippy::expect_used, reason = "constants of the id alphabet")]
-    fn kind(self) -> EventKind {
-        let kind = match self {
+    const fn kind(self) -> EventKind {
+        EventKind::constant(match self {
             Self::Claimed => "relay.claimed.v1",
             Self::Advanced => "relay.advanced.v1",
             Self::Waiting => "relay.waiting.v1",
             Self::Released => Self::RELEASED,
-        };
-        EventKind::new(kind).expect("a constant kind is an id")
+        })
     }
 }
 
@@ -136,7 +134,7 @@ impl Journal {
         if version.get().is_multiple_of(KEPT)
             && let Err(error) = self.store.erase(&self.stream, version).await
         {
-            tracing::debug!(stream = %self.stream, %error, "earlier records of a relay are kept for now");
+            tracing::debug!(stream = %self.stream, %error, "earlier records of a relay are kept until the next time");
         }
         Ok(version.next())
     }
@@ -154,14 +152,11 @@ impl Journal {
         let event = NewEvent::json(done.kind(), now, &record).map_err(unwritable)?;
         let mut batch = Batch::new().with_event(self.stream.clone(), ExpectedVersion::Exact(version), event);
         for skipped in skipped {
-            let event = NewEvent::json(skipped_kind(), now, skipped).map_err(unwritable)?;
+            let event = NewEvent::json(SKIPPED, now, skipped).map_err(unwritable)?;
             batch = batch.with_event(self.skipped.clone(), ExpectedVersion::Any, event);
         }
         Ok(batch)
     }
 }
 
-#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
-fn skipped_kind() -> EventKind {
-    EventKind::new("relay.skipped.v1").expect("a constant kind is an id")
-}
+const SKIPPED: EventKind = EventKind::constant("relay.skipped.v1");

@@ -39,7 +39,7 @@ pub struct HistoryEntry {
     pub event: RunEvent,
 }
 
-/// Why a history stays in the store for now.
+/// Why a history stays in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
     /// This run is open: the one itself, or one that waited for it, and that it may have to be undone with.

@@ -361,6 +361,7 @@ impl Entry {
             parent: None,
             trace: None,
             attached: false,
+            sources: Default::default(),
         };
         Ok(Some((run, started)))
     }
@@ -382,7 +383,6 @@ fn write(
     Ok(StreamWrite::new(stream(id)?, ExpectedVersion::Exact(version), events?))
 }
 
-#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
-fn kind() -> EventKind {
-    EventKind::new(KIND).expect("a constant kind is an id")
+const fn kind() -> EventKind {
+    EventKind::constant(KIND)
 }

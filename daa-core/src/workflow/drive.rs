@@ -396,7 +396,8 @@ impl Drive {
         let mut failed = false;
         for (task, run) in self.run.waiting_for_runs() {
             let Some(error) = self.unstartable.get(&run).cloned() else { continue };
-            let ended = RunEvent::ChildEnded { task, result: ChildResult::Failed(error) };
+            let ended =
+                RunEvent::ChildEnded { task, result: ChildResult::Failed(error), sources: BTreeSet::new() };
             self.run.record(ended, now, out);
             let of_it = |effect: &Effect| match effect {
                 Effect::Start { run: other, .. } | Effect::Cancel(other) => *other == run,

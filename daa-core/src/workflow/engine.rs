@@ -6,6 +6,7 @@ mod requests;
 #[cfg(feature = "schedule")]
 mod schedules;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use crate::artifact::Artifacts;
 use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::event::{AppendError, Batch, EventStore, ExpectedVersion, StreamWrite};
-use crate::id::{ActionKind, AgentId, IdError, RunId, WorkerName, WorkflowName};
+use crate::id::{ActionKind, AgentId, IdError, RunId, SourceId, WorkerName, WorkflowName};
 use crate::shutdown::Shutdown;
 
 /// What the ids of the runs begin with in which agents perform their plans.
@@ -51,13 +52,15 @@ pub struct Start {
     pub priority: i16,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
+    /// The untrusted sources of what it is given.
+    sources: BTreeSet<SourceId>,
 }
 
 impl Start {
     /// A run of a workflow.
     #[must_use]
     pub fn new(run: RunId, workflow: WorkflowName, actor: AgentId, input: impl Into<Value>) -> Self {
-        Self { run, workflow, actor, input: input.into(), priority: 0, trace: None }
+        Self { run, workflow, actor, input: input.into(), priority: 0, trace: None, sources: BTreeSet::new() }
     }
 
     /// Sets its priority.
@@ -71,6 +74,13 @@ impl Start {
     #[must_use]
     pub fn with_trace(mut self, trace: TraceContext) -> Self {
         self.trace = Some(trace);
+        self
+    }
+
+    /// Says that what it is given comes from an untrusted source: the rules see that with every action of the run.
+    #[must_use]
+    pub fn with_source(mut self, source: SourceId) -> Self {
+        self.sources.insert(source);
         self
     }
 }
@@ -205,7 +215,7 @@ impl WorkflowEngine {
     /// # Cancel safety
     /// A dropped call may have started the run; repeat it.
     pub async fn start(&self, start: Start) -> Result<(), WorkflowError> {
-        let Start { run, workflow, actor, input, priority, trace } = start;
+        let Start { run, workflow, actor, input, priority, trace, sources } = start;
         let definition = self.startable(&run, &workflow, &input)?;
         let stream = load::stream(&run)?;
         let started = RunStarted {
@@ -218,6 +228,7 @@ impl WorkflowEngine {
             parent: None,
             trace,
             attached: false,
+            sources,
         };
         let event = RunEvent::Started(Box::new(started.clone())).to_new(self.parts.clock.now())?;
         let write = StreamWrite::new(stream, ExpectedVersion::NO_STREAM, vec![event]);

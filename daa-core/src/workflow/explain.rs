@@ -95,7 +95,7 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
             };
             format!("{task}: {what}{until}")
         }
-        RunEvent::Succeeded { task, output, cost, replayed } => {
+        RunEvent::Succeeded { task, output, cost, replayed, .. } => {
             let before = if *replayed { " before" } else { "" };
             let cost = cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
             format!("{task}: done{before}, yields {output}{cost}")
@@ -131,7 +131,7 @@ fn words(workflow: &Workflow, entry: &HistoryEntry) -> Option<String> {
         RunEvent::AskedAgain { task } => {
             format!("{task}: asked again, because the rules have changed, or what it is about")
         }
-        RunEvent::ChildEnded { task, result } => match result {
+        RunEvent::ChildEnded { task, result, .. } => match result {
             ChildResult::Completed(output) => format!("{task}: the other run completed with {output}"),
             ChildResult::Failed(error) => format!("{task}: the other run failed: {error}"),
             ChildResult::PartlyUndone { cause, left } => {

@@ -54,7 +54,7 @@ pub(super) enum Verdict {
 pub(super) enum How {
     /// Its attempt is durable.
     Attempt(Attempt),
-    /// Wherever its action stands, it is brought to an end. `unasked`: why it cannot be asked for now, where it never was.
+    /// Wherever its action stands, it is brought to an end. `unasked`: why it can no longer be asked for, where it never was.
     Pursue { aim: Aim, unasked: Option<StepError> },
 }
 

@@ -103,9 +103,8 @@ fn workflow(event: &RecordedEvent) -> Result<Option<Workflow>, WorkflowError> {
     Ok(Some(event.json()?))
 }
 
-#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
-fn registered() -> EventKind {
-    EventKind::new(REGISTERED).expect("a constant kind is an id")
+const fn registered() -> EventKind {
+    EventKind::constant(REGISTERED)
 }
 
 #[expect(clippy::expect_used, reason = "a prefix and hexadecimal digits")]

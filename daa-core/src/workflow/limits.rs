@@ -370,7 +370,6 @@ fn read(event: &RecordedEvent) -> Result<Option<LimitEvent>, WorkflowError> {
     Ok(Some(event.json()?))
 }
 
-#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
-fn kind() -> EventKind {
-    EventKind::new(KIND).expect("a constant kind is an id")
+const fn kind() -> EventKind {
+    EventKind::constant(KIND)
 }

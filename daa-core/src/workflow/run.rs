@@ -12,6 +12,7 @@ mod result;
 mod scope;
 mod snapshot;
 mod state;
+mod taint;
 mod tally;
 mod undo;
 mod view;

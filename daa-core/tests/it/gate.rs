@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daa_core::action::{ActionState, Context, GateError, Refusal};
+use daa_core::action::{ActionState, Context, Gate, GateError, Refusal, SaltKey};
 use daa_core::clock::ManualClock;
-use daa_core::event::{EventStore, MemoryEventStore, Position};
+use daa_core::event::{EventStore, MemoryEventStore, PageSize, Position, RecordedEvent};
+use daa_core::seed::Seed;
 use serde_json::json;
 
 use crate::gate_world::{
-    Balance, Does, Mortal, Outside, action, action_of, gate_on, history, last_event, usd,
+    Balance, ByKind, Does, Mortal, Outside, action, action_of, gate_on, history, last_event, usd,
 };
 
 const DONE: [&str; 3] = ["action.permitted.v1", "action.attempted.v1", "action.succeeded.v1"];
@@ -62,6 +63,41 @@ async fn what_is_withheld_is_recorded_and_not_done() {
     assert_eq!(last_event(&*store, "d").await["withheld"]["verdict"]["rules"], json!(["by-kind"]));
     assert_eq!(outside.calls(), 0);
     assert!(Balance::read(&*store).await.held.is_empty());
+}
+
+#[tokio::test]
+async fn content_has_a_salt_of_its_own_only_where_the_gate_was_given_a_key() {
+    let salts = |with: Option<SaltKey>| async move {
+        let store = Arc::new(MemoryEventStore::new());
+        let clock = ManualClock::default();
+        let gate = match with {
+            None => gate_on(store.clone(), &clock),
+            Some(key) => Gate::builder(store.clone(), Arc::new(clock))
+                .with_policy(Arc::new(ByKind))
+                .with_salts(key)
+                .build(),
+        };
+        let outside = Outside::that(Does::Succeeds(60));
+        let _ = gate.submit(action_of("pay", "p1"), Context::new(), &outside).await;
+        let _ = gate.submit(action_of("deny.it", "d"), Context::new(), &outside).await;
+        let all = store.read_all(Position::START, PageSize::default()).await.unwrap();
+        let salt = |event: &RecordedEvent| {
+            let event: serde_json::Value = event.json().unwrap();
+            let body = event.as_object().unwrap().values().next().unwrap().clone();
+            body.get("salt").map(|salt| salt.as_str().unwrap().to_owned())
+        };
+        all.iter().filter(|event| event.stream.as_str().starts_with("action/")).map(salt).collect::<Vec<_>>()
+    };
+    let key = |seed| SaltKey::from_seed(&Seed::from_u64(seed));
+    assert_eq!(salts(None).await, [None, None, None, None]);
+    let salted = salts(Some(key(1))).await;
+    // The attempt has no content.
+    let [Some(permitted), None, Some(succeeded), Some(withheld)] = salted.as_slice() else {
+        panic!("{salted:?}")
+    };
+    assert!(permitted != succeeded && permitted != withheld && succeeded != withheld);
+    assert_eq!(salts(Some(key(1))).await, salted);
+    assert_ne!(salts(Some(key(2))).await, salted);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl Policy for ByKind {
             _ if kind.starts_with("escalate") => Decision::Escalate { reason: "ask somebody".to_owned() },
             _ => Decision::Permit,
         };
-        Verdict { decision, ruleset: Digest::of(b"by kind"), rules: vec!["by-kind".parse().unwrap()] }
+        Verdict::new(decision, Digest::of(b"by kind"), vec!["by-kind".parse().unwrap()])
     }
 }
 
@@ -284,10 +284,22 @@ pub(crate) enum Loss {
     After,
 }
 
+/// Looks on before each append: at the kinds of its events.
+struct OnLooker(Box<Look>);
+
+type Look = dyn Fn(&[String]) + Send + Sync;
+
+impl std::fmt::Debug for OnLooker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnLooker(..)")
+    }
+}
+
 /// A store that dies at its n-th append, counted from 0, and notes what was appended.
 #[derive(Debug)]
 pub(crate) struct Mortal {
     inner: Arc<MemoryEventStore>,
+    on_looker: OnLooker,
     dies: Option<(usize, Loss)>,
     appends: AtomicUsize,
     /// The kinds of event in each append.
@@ -298,8 +310,24 @@ pub(crate) struct Mortal {
 
 impl Mortal {
     pub(crate) fn new(inner: Arc<MemoryEventStore>, dies: Option<(usize, Loss)>) -> Arc<Self> {
+        Arc::new(Self::seen_by(inner, dies, |_| {}))
+    }
+
+    /// One that lives, with somebody who looks on before each append.
+    pub(crate) fn watched(
+        inner: Arc<MemoryEventStore>,
+        looks: impl Fn(&[String]) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self::seen_by(inner, None, looks))
+    }
+
+    fn seen_by(
+        inner: Arc<MemoryEventStore>,
+        dies: Option<(usize, Loss)>,
+        looks: impl Fn(&[String]) + Send + Sync + 'static,
+    ) -> Self {
         let (appends, batches, rival) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
-        Arc::new(Self { inner, dies, appends, batches, rival })
+        Self { inner, on_looker: OnLooker(Box::new(looks)), dies, appends, batches, rival }
     }
 
     /// Lets another process hold a little money just before the next append.
@@ -323,7 +351,9 @@ impl EventStore for Mortal {
             self.inner.append(rival).await?;
         }
         let kinds = batch.writes.iter().flat_map(|write| &write.events).map(|event| event.kind.to_string());
-        self.batches.lock().unwrap().push(kinds.collect());
+        let kinds: Vec<String> = kinds.collect();
+        (self.on_looker.0)(&kinds);
+        self.batches.lock().unwrap().push(kinds);
         match self.dies {
             Some((at, Loss::After)) if count == at => {
                 self.inner.append(batch).await?;

@@ -21,6 +21,7 @@ mod service;
 mod start_up;
 mod steps;
 mod stores;
+mod taint;
 mod traps;
 mod unknown;
 mod world;

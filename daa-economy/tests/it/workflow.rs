@@ -26,7 +26,7 @@ struct PermitAll;
 
 impl Policy for PermitAll {
     fn decide(&self, _: &Request<'_>) -> Verdict {
-        Verdict { decision: Decision::Permit, ruleset: Digest::of(b"permit all"), rules: Vec::new() }
+        Verdict::new(Decision::Permit, Digest::of(b"permit all"), Vec::new())
     }
 }
 

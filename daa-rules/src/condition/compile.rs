@@ -1,36 +1,73 @@
-//! From CEL text to a checked expression: parsing, name resolution, and refusal of what cannot be evaluated.
+//! From CEL text to a checked expression: parsing, name resolution, types, and refusal of what cannot be evaluated.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod call;
+mod member;
+mod occurred;
 
-use cel::common::ast::{
-    CallExpr, ComprehensionExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
-};
-use cel::parser::{ParseErrors, Parser};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cel::common::ast::{Expr, IdedExpr, ListExpr, LiteralValue, SourceInfo};
 use daa_core::suggest::nearest;
 
 use super::ConditionError;
-use super::decimal::Decimal;
-use super::expression::{ActionField, Declared, Expression, Fold, Function, Operator};
-use crate::error::Problem;
+use super::about::About;
+use super::check::{self, Typed};
+use super::expression::Expression;
+use super::parse;
+use crate::attribute::Type;
 use crate::limits::Limits;
-use crate::schema::{AttributeType, Schema};
+use crate::problem::Problem;
+use crate::schema::{Params, Schema};
 
-type Compiled = Result<Expression, ConditionError>;
+/// What is counted or set, and gathered for a decision.
+const GATHERED: [&str; 4] = ["window", "seen", "sequence", "parameter"];
 
-pub(super) fn compile(text: &str, schema: &Schema) -> Compiled {
-    let parser = Parser::new().max_recursion_depth(Limits::DEPTH as u16).error_recovery_limit(4);
-    // The parser is somebody else's: should it panic, the ruleset is refused and the process goes on.
-    let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(text)));
-    let (ast, info) = match parsed {
-        Ok(Ok(parsed)) => parsed,
-        Ok(Err(errors)) => return Err(syntax(text, &errors)),
-        Err(_) => return Err(fail(0, Problem::Expression { message: "the parser gave up".to_owned() })),
+/// What an expression has to yield.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    Condition,
+    Anything,
+}
+
+/// A checked expression.
+pub(super) struct Compiled {
+    pub(super) root: Expression,
+    pub(super) kind: Type,
+    /// What has to be gathered before it can be evaluated, such as `window.daily`.
+    pub(super) given: Vec<String>,
+}
+
+/// Compiles an expression about this, or says everything that is wrong with it.
+pub(super) fn compile(
+    text: &str,
+    schema: &Schema,
+    about: &About<'_>,
+    wants: Wants,
+) -> Result<Compiled, Vec<ConditionError>> {
+    let (ast, info) = parse::parse(text).map_err(|error| vec![error])?;
+    let mut compiler = Compiler {
+        text,
+        info: &info,
+        schema,
+        about,
+        params: about.params(),
+        scope: Vec::new(),
+        nodes: 0,
+        problems: Vec::new(),
+        is_over: false,
+        given: BTreeSet::new(),
     };
-    let mut compiler = Compiler { text, info: &info, schema, scope: Vec::new(), nodes: 0 };
-    let root = compiler.expression(&ast, 0)?;
-    match never_bool(&root) {
-        Some(found) => Err(fail(0, Problem::NotBool { found })),
-        None => Ok(root),
+    let root = compiler.expression(&ast, 0);
+    if wants == Wants::Condition && !matches!(root.kind, Type::Any | Type::Bool) {
+        compiler.problems.push(fail(0, Problem::NotBool { found: check::told(&root.kind) }));
+    }
+    let given = compiler.given.into_iter().collect();
+    let kind = root.kind;
+    if compiler.problems.is_empty() {
+        Ok(Compiled { root: root.expression, kind, given })
+    } else {
+        Err(compiler.problems)
     }
 }
 
@@ -38,66 +75,33 @@ const fn fail(index: usize, problem: Problem) -> ConditionError {
     ConditionError { index, problem }
 }
 
-fn syntax(text: &str, errors: &ParseErrors) -> ConditionError {
-    let Some(first) = errors.errors.first() else {
-        return fail(0, Problem::Expression { message: "it does not parse".to_owned() });
-    };
-    let (line, column) = first.pos;
-    let line = usize::try_from(line).unwrap_or(1).max(1);
-    let before: usize = text.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
-    let column = usize::try_from(column).unwrap_or_default().saturating_sub(1);
-    let index = (before + column).min(text.chars().count());
-    if first.msg.contains("Recursion limit") {
-        return fail(0, Problem::Limit { what: "levels of nesting in a condition", limit: Limits::DEPTH });
-    }
-    let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
-    let mut message = message.replace("<EOF>", "the end").replace('\n', " ");
-    // The parser lists everything that an operand can begin with.
-    if let Some((found, _)) = message.split_once(" expecting {'[', '{', '('") {
-        message = format!("{found}, expected a value");
-    }
-    fail(index, Problem::Expression { message })
-}
-
-/// The type of an expression that can be nothing but that, and is not bool.
-const fn never_bool(root: &Expression) -> Option<&'static str> {
-    match root {
-        Expression::Null => Some("null"),
-        Expression::Int(_) | Expression::UInt(_) | Expression::Double(_) | Expression::Negate(_) => {
-            Some("a number")
-        }
-        Expression::Text(_)
-        | Expression::Action(ActionField::Id | ActionField::Kind | ActionField::Actor) => Some("a string"),
-        Expression::Money(_) | Expression::Action(ActionField::Cost) => Some("money"),
-        Expression::List(_) => Some("a list"),
-        Expression::Binary(operator, ..) => match operator {
-            Operator::Add => Some("a sum"),
-            Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => {
-                Some("a number")
-            }
-            _ => None,
-        },
-        Expression::Call(function, _) => match function {
-            Function::StartsWith | Function::EndsWith | Function::Contains => None,
-            Function::Money => Some("money"),
-            Function::Text => Some("a string"),
-            _ => Some("a number"),
-        },
-        _ => None,
-    }
+/// A variable of a macro.
+struct Local {
+    name: Arc<str>,
+    kind: Type,
+    /// Whether it stands for a part of a request, which may turn out not to be of its type.
+    is_given: bool,
 }
 
 struct Compiler<'t> {
     text: &'t str,
     info: &'t SourceInfo,
     schema: &'t Schema,
+    about: &'t About<'t>,
+    /// The parameters of the action, or what the event holds.
+    params: &'t Params<'t>,
     /// The variables of the macros around the current expression, at the places they have when it is evaluated.
-    scope: Vec<String>,
+    scope: Vec<Local>,
     nodes: usize,
+    problems: Vec<ConditionError>,
+    /// A limit was passed: nothing more is looked at.
+    is_over: bool,
+    /// What has to be gathered.
+    given: BTreeSet<String>,
 }
 
 impl Compiler<'_> {
-    /// Where an expression stands; where it is about `name`, where that name stands.
+    /// Where the token of an expression stands; where it is about `name`, where that name stands.
     fn place(&self, expression: &IdedExpr, name: &str) -> usize {
         let start = self.info.offset_for(expression.id).map_or(0, |(start, _)| start as usize);
         let from = self.text.char_indices().nth(start).map_or(self.text.len(), |(at, _)| at);
@@ -106,14 +110,76 @@ impl Compiler<'_> {
         start + skipped
     }
 
-    fn expression(&mut self, expression: &IdedExpr, depth: usize) -> Compiled {
-        self.nodes += 1;
-        let limit = |what, limit| Err(fail(self.place(expression, ""), Problem::Limit { what, limit }));
-        if self.nodes > Limits::NODES {
-            return limit("operators and names in a condition", Limits::NODES);
+    /// Where an expression begins.
+    fn begin(&self, expression: &IdedExpr) -> usize {
+        let mut expression = expression;
+        // Bounded by the depth of the tree.
+        loop {
+            expression = match &expression.expr {
+                Expr::Select(select) if !select.test => &select.operand,
+                Expr::Comprehension(fold) => &fold.iter_range,
+                Expr::Call(call) => match (call.target.as_deref(), call.args.first()) {
+                    (Some(target), _) => target,
+                    (None, Some(first)) if call.args.len() > 1 && !is_name(&call.func_name) => first,
+                    _ => break,
+                },
+                _ => break,
+            };
         }
-        if depth > Limits::DEPTH {
-            return limit("levels of nesting in a condition", Limits::DEPTH);
+        let start = self.place(expression, "");
+        match &expression.expr {
+            // The token is the bracket behind the name.
+            Expr::Call(call) if is_name(&call.func_name) => {
+                start.saturating_sub(call.func_name.chars().count())
+            }
+            _ => start,
+        }
+    }
+
+    fn refuse(&mut self, error: ConditionError) -> Typed {
+        if !self.is_over && self.problems.len() < Limits::PROBLEMS {
+            self.problems.push(error);
+        }
+        Typed::refused()
+    }
+
+    /// The result of a check, or the refusal of what begins where `expression` does.
+    fn checked(
+        &mut self,
+        at: &IdedExpr,
+        kind: Result<Type, Problem>,
+        expression: impl FnOnce() -> Expression,
+    ) -> Typed {
+        match kind {
+            Ok(kind) => Typed::new(expression(), kind),
+            Err(problem) => {
+                let index = self.begin(at);
+                self.refuse(fail(index, problem))
+            }
+        }
+    }
+
+    fn variables(&self) -> Vec<Arc<str>> {
+        self.scope.iter().map(|local| Arc::clone(&local.name)).collect()
+    }
+
+    fn expression(&mut self, expression: &IdedExpr, depth: usize) -> Typed {
+        if self.is_over {
+            return Typed::refused();
+        }
+        self.nodes += 1;
+        let limit = if self.nodes > Limits::NODES {
+            Some(("operators and names in a condition", Limits::NODES))
+        } else if depth > Limits::DEPTH {
+            Some(("levels of nesting in a condition", Limits::DEPTH))
+        } else {
+            None
+        };
+        if let Some((what, limit)) = limit {
+            let index = self.place(expression, "");
+            let refused = self.refuse(fail(index, Problem::Limit { what, limit }));
+            self.is_over = true;
+            return refused;
         }
         match &expression.expr {
             Expr::Literal(literal) => self.literal(expression, literal),
@@ -122,264 +188,99 @@ impl Compiler<'_> {
             Expr::Call(call) => self.call(expression, call, depth),
             Expr::List(list) => self.list(expression, list, depth),
             Expr::Comprehension(fold) => self.fold(expression, fold, depth),
-            Expr::Map(_) => Err(self.unsupported(expression, "a map", "compare the members one by one")),
+            Expr::Map(_) => self.unsupported(expression, "a map", "compare the members one by one"),
             Expr::Struct(of) => {
                 let what = format!("the message {}", of.type_name);
-                Err(self.unsupported(expression, &what, "compare the members one by one"))
+                self.unsupported(expression, &what, "compare the members one by one")
             }
             Expr::Unspecified => {
-                Err(fail(0, Problem::Expression { message: "a part of it is empty".to_owned() }))
+                self.refuse(fail(0, Problem::Expression { message: "a part of it is empty".to_owned() }))
             }
         }
     }
 
-    fn unsupported(&self, expression: &IdedExpr, what: &str, instead: &str) -> ConditionError {
+    fn unsupported(&mut self, expression: &IdedExpr, what: &str, instead: &str) -> Typed {
         let problem = Problem::Unsupported { what: what.to_owned(), instead: instead.to_owned() };
-        fail(self.place(expression, ""), problem)
+        let index = self.place(expression, "");
+        self.refuse(fail(index, problem))
     }
 
-    fn literal(&self, expression: &IdedExpr, literal: &LiteralValue) -> Compiled {
-        Ok(match literal {
-            LiteralValue::Boolean(bool) => Expression::Bool(**bool),
-            LiteralValue::Int(int) => Expression::Int(**int),
-            LiteralValue::UInt(uint) => Expression::UInt(**uint),
-            LiteralValue::Double(double) => Expression::Double(**double),
-            LiteralValue::String(text) => Expression::Text(text.inner().to_owned()),
-            LiteralValue::Null => Expression::Null,
+    fn literal(&mut self, expression: &IdedExpr, literal: &LiteralValue) -> Typed {
+        let (literal, kind) = match literal {
+            LiteralValue::Boolean(bool) => (Expression::Bool(**bool), Type::Bool),
+            LiteralValue::Int(int) => (Expression::Int(**int), Type::Int),
+            LiteralValue::UInt(uint) => (Expression::UInt(**uint), Type::UInt),
+            LiteralValue::Double(double) => (Expression::Double(**double), Type::Double),
+            LiteralValue::String(text) => (Expression::Text(text.inner().into()), Type::String),
+            LiteralValue::Null => (Expression::Null, Type::Null),
             LiteralValue::Bytes(_) => {
-                return Err(self.unsupported(expression, "a byte string", "use a string"));
+                return self.unsupported(expression, "a byte string", "use a string");
             }
-        })
+        };
+        Typed::new(literal, kind)
     }
 
     fn is_root(&self, expression: &IdedExpr, root: &str) -> bool {
-        matches!(&expression.expr, Expr::Ident(name) if name == root)
+        matches!(&expression.expr, Expr::Ident(name) if name == root) && self.about.roots().contains(&root)
     }
 
-    fn name(&self, expression: &IdedExpr, name: &str) -> Compiled {
-        if let Some(place) = self.scope.iter().rposition(|local| local == name) {
-            return Ok(Expression::Local(place));
+    fn name(&mut self, expression: &IdedExpr, name: &str) -> Typed {
+        if let Some((place, local)) = self.scope.iter().enumerate().rfind(|(_, local)| &*local.name == name) {
+            let kind = local.kind.clone();
+            let variable = Expression::Local(place);
+            return if local.is_given { given(variable, kind) } else { Typed::new(variable, kind) };
         }
-        if matches!(name, "action" | "context") {
+        if self.about.roots().contains(&name) {
             let instead = format!("name one of its attributes, such as {name}.NAME");
-            return Err(self.unsupported(expression, &format!("{name} as a whole"), &instead));
+            return self.unsupported(expression, &format!("{name} as a whole"), &instead);
         }
-        let known = ["action", "context"].into_iter().chain(self.scope.iter().map(String::as_str));
-        let expected = "a condition is about action and context".to_owned();
-        Err(self.unknown(expression, name, name.to_owned(), expected, nearest(name, known)))
+        let variables = self.variables();
+        let known = self.about.roots().iter().copied().chain(variables.iter().map(|name| &**name));
+        let (last, others) = self.about.roots().split_last().unwrap_or((&"", &[]));
+        let expected = format!("{} is about {} and {last}", self.about.what(), others.join(", "));
+        let suggestion = nearest(name, known);
+        self.unknown(expression, name, name.to_owned(), expected, suggestion)
     }
 
     fn unknown(
-        &self,
+        &mut self,
         expression: &IdedExpr,
         name: &str,
         path: String,
         expected: String,
         suggestion: Option<String>,
-    ) -> ConditionError {
-        let problem = Problem::UnknownAttribute { path, expected, suggestion };
-        fail(self.place(expression, name), problem)
+    ) -> Typed {
+        let index = self.place(expression, name);
+        self.refuse(fail(index, Problem::UnknownAttribute { path, expected, suggestion }))
     }
 
-    fn select(&mut self, expression: &IdedExpr, select: &SelectExpr, depth: usize) -> Compiled {
-        let member = self.member(expression, &select.operand, &select.field, depth)?;
-        if self.schema.params.is_some() && matches!(member, Expression::Action(ActionField::Params)) {
-            let instead = "name one that [params] declares, such as action.params.NAME";
-            return Err(self.unsupported(expression, "action.params as a whole", instead));
-        }
-        Ok(if select.test { Expression::Has(Box::new(member)) } else { member })
-    }
-
-    /// `of.name`, and `of["name"]` where `of` has declared members.
-    fn member(&mut self, expression: &IdedExpr, of: &IdedExpr, name: &str, depth: usize) -> Compiled {
-        if self.is_root(of, "action") {
-            let field = ActionField::parse(name).ok_or_else(|| {
-                let expected = format!("action has {}", ActionField::NAMES.join(", "));
-                let suggestion = nearest(name, ActionField::NAMES);
-                self.unknown(expression, name, format!("action.{name}"), expected, suggestion)
-            })?;
-            return Ok(Expression::Action(field));
-        }
-        if self.is_root(of, "context") {
-            return self.fact(expression, name);
-        }
-        match self.operand(of, depth + 1)? {
-            Expression::Action(ActionField::Params) => self.param(expression, name),
-            Expression::Action(ActionField::Cost) if !matches!(name, "units" | "currency" | "decimals") => {
-                let known = ["units", "currency", "decimals"];
-                let expected = format!("action.cost has {}", known.join(", "));
-                let path = format!("action.cost.{name}");
-                Err(self.unknown(expression, name, path, expected, nearest(name, known)))
-            }
-            of => Ok(Expression::Field(Box::new(of), name.to_owned())),
-        }
-    }
-
-    /// An expression of which a member is taken: here alone declared parameters may stand as a whole.
-    fn operand(&mut self, of: &IdedExpr, depth: usize) -> Compiled {
-        match &of.expr {
-            Expr::Select(select) if !select.test && self.is_root(&select.operand, "action") => {
-                self.nodes += 1;
-                self.member(of, &select.operand, &select.field, depth)
-            }
-            _ => self.expression(of, depth),
-        }
-    }
-
-    fn fact(&self, expression: &IdedExpr, name: &str) -> Compiled {
-        let declared = &self.schema.context;
-        match declared.get(name) {
-            Some(kind) => Ok(Expression::Fact(Declared { name: name.to_owned(), kind: *kind })),
-            None => {
-                let expected = listed("[context] declares", declared.keys());
-                let suggestion = nearest(name, declared.keys().map(String::as_str));
-                Err(self.unknown(expression, name, format!("context.{name}"), expected, suggestion))
-            }
-        }
-    }
-
-    fn param(&self, expression: &IdedExpr, name: &str) -> Compiled {
-        let Some(declared) = &self.schema.params else {
-            return Ok(Expression::Param(Declared { name: name.to_owned(), kind: AttributeType::Any }));
-        };
-        match declared.get(name) {
-            Some(kind) => Ok(Expression::Param(Declared { name: name.to_owned(), kind: *kind })),
-            None => {
-                let expected = listed("[params] declares", declared.keys());
-                let suggestion = nearest(name, declared.keys().map(String::as_str));
-                Err(self.unknown(expression, name, format!("action.params.{name}"), expected, suggestion))
-            }
-        }
-    }
-
-    fn list(&mut self, expression: &IdedExpr, list: &ListExpr, depth: usize) -> Compiled {
+    fn list(&mut self, expression: &IdedExpr, list: &ListExpr, depth: usize) -> Typed {
         if !list.optional_indices.is_empty() {
-            return Err(self.unsupported(expression, "an optional element", "test it with has()"));
+            return self.unsupported(expression, "an optional element", "test it with has()");
         }
-        let items = list.elements.iter().map(|item| self.expression(item, depth + 1));
-        Ok(Expression::List(items.collect::<Result<_, _>>()?))
-    }
-
-    fn call(&mut self, expression: &IdedExpr, call: &CallExpr, depth: usize) -> Compiled {
-        let arguments: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
-        match (call.func_name.as_str(), arguments.as_slice()) {
-            (operators::INDEX, [of, index]) => self.index(expression, of, index, depth),
-            (operators::CONDITIONAL, [condition, yes, no]) => {
-                let parts = [condition, yes, no].map(|part| self.expression(part, depth + 1));
-                let [condition, yes, no] = parts;
-                Ok(Expression::If(Box::new([condition?, yes?, no?])))
-            }
-            (operators::LOGICAL_AND, [left, right]) => self.pair(left, right, depth, Expression::And),
-            (operators::LOGICAL_OR, [left, right]) => self.pair(left, right, depth, Expression::Or),
-            (operators::LOGICAL_NOT, [of]) => Ok(Expression::Not(Box::new(self.expression(of, depth + 1)?))),
-            (operators::NEGATE, [of]) => Ok(Expression::Negate(Box::new(self.expression(of, depth + 1)?))),
-            (operators::NOT_STRICTLY_FALSE, [of]) => {
-                Ok(Expression::NotFalse(Box::new(self.expression(of, depth + 1)?)))
-            }
-            (name, [left, right]) if operator(name).is_some() => {
-                let operator = operator(name).unwrap_or(Operator::Equal);
-                self.pair(left, right, depth, |left, right| Expression::Binary(operator, left, right))
-            }
-            (name, arguments) => self.function(expression, name, arguments, depth),
-        }
-    }
-
-    fn pair(
-        &mut self,
-        left: &IdedExpr,
-        right: &IdedExpr,
-        depth: usize,
-        make: impl FnOnce(Box<Expression>, Box<Expression>) -> Expression,
-    ) -> Compiled {
-        let left = self.expression(left, depth + 1)?;
-        let right = self.expression(right, depth + 1)?;
-        Ok(make(Box::new(left), Box::new(right)))
-    }
-
-    fn index(&mut self, expression: &IdedExpr, of: &IdedExpr, index: &IdedExpr, depth: usize) -> Compiled {
-        let literal = match &index.expr {
-            Expr::Literal(LiteralValue::String(name)) => Some(name.inner()),
-            _ => None,
-        };
-        let is_params = matches!(&of.expr, Expr::Select(select)
-            if select.field == "params" && !select.test && self.is_root(&select.operand, "action"));
-        match literal {
-            Some(name) if is_params || self.is_root(of, "context") || self.is_root(of, "action") => {
-                self.member(expression, of, name, depth)
-            }
-            _ => self.pair(of, index, depth, Expression::Index),
-        }
-    }
-
-    fn function(
-        &mut self,
-        expression: &IdedExpr,
-        name: &str,
-        arguments: &[&IdedExpr],
-        depth: usize,
-    ) -> Compiled {
-        let Some(function) = Function::find(name, arguments.len()) else {
-            let known = Function::NAMES.contains(&name);
-            let instead = match nearest(name, Function::NAMES) {
-                Some(near) if !known => format!("did you mean {near:?}?"),
-                _ if known => "it has another number of arguments".to_owned(),
-                _ => format!("the functions are {}", Function::NAMES.join(", ")),
-            };
-            let what = format!("{name}() with {} arguments", arguments.len());
-            let problem = Problem::Unsupported { what, instead };
-            return Err(fail(self.place(expression, ""), problem));
-        };
-        if let (Function::Money, [IdedExpr { expr: Expr::Literal(LiteralValue::String(text)), .. }]) =
-            (function, arguments)
-        {
-            let text = text.inner();
-            let bad = || fail(self.place(expression, text), Problem::Money { text: text.to_owned() });
-            return Decimal::parse(text).map(Expression::Money).ok_or_else(bad);
-        }
-        let arguments = arguments.iter().map(|argument| self.expression(argument, depth + 1));
-        Ok(Expression::Call(function, arguments.collect::<Result<_, _>>()?))
-    }
-
-    fn fold(&mut self, expression: &IdedExpr, fold: &ComprehensionExpr, depth: usize) -> Compiled {
-        if fold.iter_var2.is_some() || matches!(fold.iter_var.as_str(), "action" | "context") {
-            let what = format!("{} as the variable of a macro", fold.iter_var);
-            return Err(self.unsupported(expression, &what, "use one variable with a name of its own"));
-        }
-        let range = self.expression(&fold.iter_range, depth + 1)?;
-        let initial = self.expression(&fold.accu_init, depth + 1)?;
-        self.scope.push(fold.iter_var.clone());
-        self.scope.push(fold.accu_var.clone());
-        let parts = [&fold.loop_cond, &fold.loop_step, &fold.result];
-        let [condition, step, result] = parts.map(|part| self.expression(part, depth + 1));
-        self.scope.truncate(self.scope.len() - 2);
-        let fold = Fold { range, initial, condition: condition?, step: step?, result: result? };
-        Ok(Expression::Fold(Box::new(fold)))
+        let items: Vec<Typed> = list.elements.iter().map(|item| self.expression(item, depth + 1)).collect();
+        let kind = check::list(&items);
+        Typed::new(Expression::List(items.into_iter().map(|item| item.expression).collect()), kind)
     }
 }
 
-fn operator(name: &str) -> Option<Operator> {
-    Some(match name {
-        operators::EQUALS => Operator::Equal,
-        operators::NOT_EQUALS => Operator::NotEqual,
-        operators::LESS => Operator::Less,
-        operators::LESS_EQUALS => Operator::LessEqual,
-        operators::GREATER => Operator::Greater,
-        operators::GREATER_EQUALS => Operator::GreaterEqual,
-        operators::IN => Operator::In,
-        operators::ADD => Operator::Add,
-        operators::SUBSTRACT => Operator::Subtract,
-        operators::MULTIPLY => Operator::Multiply,
-        operators::DIVIDE => Operator::Divide,
-        operators::MODULO => Operator::Remainder,
-        _ => return None,
-    })
+/// A part of a request: it is what it is declared to be only if that is looked at.
+fn given(expression: Expression, kind: Type) -> Typed {
+    if kind.is_any() {
+        return Typed::new(expression, kind);
+    }
+    Typed::new(Expression::Typed(Box::new(expression), kind.clone()), kind)
 }
 
-fn listed<'a>(what: &str, names: impl ExactSizeIterator<Item = &'a String>) -> String {
-    if names.len() == 0 {
+fn is_name(function: &str) -> bool {
+    function.starts_with(|char: char| char.is_ascii_alphabetic())
+}
+
+fn listed(what: &str, names: &[&str]) -> String {
+    if names.is_empty() {
         return format!("{what} nothing");
     }
     let more = if names.len() > 20 { ", …" } else { "" };
-    let names: Vec<&str> = names.take(20).map(String::as_str).collect();
+    let names: Vec<&str> = names.iter().take(20).copied().collect();
     format!("{what} {}{more}", names.join(", "))
 }

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 
 use daa_core::amount::{Currency, Money};
 
+use crate::memory::Quantity;
+
 /// The most decimal places that are read; ten to that power still fits.
 const PLACES: usize = 38;
 
@@ -49,6 +51,28 @@ impl Decimal {
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         let order = || self.whole.cmp(&other.whole).then(self.fraction.cmp(&other.fraction));
         (self.currency == other.currency).then(order)
+    }
+
+    /// The sum; `None` for different currencies, and where it does not fit.
+    pub(crate) fn checked_add(&self, other: &Self) -> Option<Self> {
+        let (one, other_one) = (self.quantity()?, other.quantity()?);
+        let sum = one.checked_add(other_one).filter(|_| self.currency == other.currency)?;
+        let (whole, fraction) = sum.parts();
+        Some(Self { whole, fraction, currency: self.currency })
+    }
+
+    /// The amount without its currency.
+    pub(crate) const fn quantity(&self) -> Option<Quantity> {
+        Quantity::new(self.whole, self.fraction)
+    }
+
+    /// As much of a currency of this code, rounded down to its smallest unit; `None` where it does not fit.
+    pub(crate) fn within(&self, currency: Currency) -> Option<Money> {
+        let decimals = u32::from(currency.decimals());
+        let scale = 10u128.checked_pow(decimals)?;
+        let below = 10u128.checked_pow((PLACES as u32).checked_sub(decimals)?)?;
+        let units = self.whole.checked_mul(scale)?.checked_add(self.fraction.checked_div(below)?)?;
+        Some(currency.units(units))
     }
 
     pub(crate) fn code(&self) -> &str {

@@ -19,11 +19,21 @@ pub(super) fn encode(expression: &Expression, out: &mut DigestBuilder) {
             leaf(out, &fraction.to_le_bytes(), money.code().as_bytes());
         }
         Expression::Action(field) => leaf(out, b"action", &[*field as u8]),
+        Expression::Owner(owners) => owners.describe(out),
         Expression::Fact(fact) => declared(out, b"fact", fact),
         Expression::Param(param) => declared(out, b"param", param),
+        Expression::Given(given) => {
+            leaf(out, b"given", given.path.as_bytes());
+            out.add(given.kind.to_string().as_bytes());
+        }
+        Expression::Plan(field) => leaf(out, b"plan", &[*field as u8]),
         Expression::Local(place) => leaf(out, b"local", &(*place as u64).to_le_bytes()),
         Expression::Field(of, name) => {
             leaf(out, b"field", name.as_bytes());
+            encode(of, out);
+        }
+        Expression::Typed(of, kind) => {
+            leaf(out, b"typed", kind.to_string().as_bytes());
             encode(of, out);
         }
         Expression::Has(of) => parts(out, b"has", [&**of]),
@@ -55,8 +65,8 @@ fn leaf(out: &mut DigestBuilder, tag: &[u8], content: &[u8]) {
 }
 
 fn declared(out: &mut DigestBuilder, tag: &[u8], attribute: &Declared) {
-    leaf(out, tag, attribute.name.as_bytes());
-    out.add(attribute.kind.name().as_bytes());
+    leaf(out, tag, attribute.name().as_bytes());
+    out.add(attribute.kind.to_string().as_bytes());
 }
 
 fn parts<'e, I>(out: &mut DigestBuilder, tag: &[u8], expressions: I)

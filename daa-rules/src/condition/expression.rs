@@ -1,7 +1,10 @@
 //! A checked condition, ready to be evaluated.
 
+use std::sync::Arc;
+
 use super::decimal::Decimal;
-use crate::schema::AttributeType;
+use crate::attribute::Type;
+use crate::owners::Owners;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Expression {
@@ -10,18 +13,26 @@ pub(crate) enum Expression {
     Int(i64),
     UInt(u64),
     Double(f64),
-    Text(String),
+    Text(Arc<str>),
     /// `money("12.50 USDC")`.
     Money(Decimal),
     /// `action.id` and its like.
     Action(ActionField),
+    /// `action.owner`: whom the actor belongs to.
+    Owner(Arc<Owners>),
     /// `context.NAME`.
     Fact(Declared),
     /// `action.params.NAME`, with its type where parameters are declared.
     Param(Declared),
+    /// What is gathered for the decision: `window.NAME` and its like, and `context.NAME` where a provider tells it.
+    Given(Declared),
+    /// `plan.tainted` and its like.
+    Plan(PlanField),
     /// A variable of a macro: its place on the stack of variables.
     Local(usize),
-    Field(Box<Self>, String),
+    Field(Box<Self>, Arc<str>),
+    /// A member or an element that is declared to be of this type: what it is, is seen when it is used.
+    Typed(Box<Self>, Type),
     /// `has(...)` of one of the above.
     Has(Box<Self>),
     Index(Box<Self>, Box<Self>),
@@ -38,16 +49,58 @@ pub(crate) enum Expression {
     NotFalse(Box<Self>),
 }
 
+/// An attribute by its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Declared {
-    pub(crate) name: String,
-    pub(crate) kind: AttributeType,
+    /// Its whole name, such as `context.trusted`.
+    pub(crate) path: Arc<str>,
+    /// How many bytes of it come before the name itself.
+    root: usize,
+    pub(crate) kind: Type,
+}
+
+impl Declared {
+    pub(crate) fn new(root: &str, name: &str, kind: Type) -> Self {
+        Self { path: format!("{root}.{name}").into(), root: root.len() + 1, kind }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.path.get(self.root..).unwrap_or_default()
+    }
+}
+
+/// What is known of the data that led to an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlanField {
+    Tainted,
+    Sources,
+}
+
+impl PlanField {
+    pub(crate) const NAMES: [&'static str; 2] = ["tainted", "sources"];
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "tainted" => Self::Tainted,
+            "sources" => Self::Sources,
+            _ => return None,
+        })
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tainted => "tainted",
+            Self::Sources => "sources",
+        }
+    }
 }
 
 /// A macro over a list or over the keys of a map. The element and the accumulator are the two topmost
 /// variables.
 #[derive(Clone, Debug)]
 pub(crate) struct Fold {
+    /// What the author calls the element; it has no meaning.
+    pub(crate) variable: Arc<str>,
     pub(crate) range: Expression,
     pub(crate) initial: Expression,
     pub(crate) condition: Expression,
@@ -66,6 +119,16 @@ pub(crate) enum ActionField {
 
 impl ActionField {
     pub(crate) const NAMES: [&'static str; 5] = ["id", "kind", "actor", "params", "cost"];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Kind => "kind",
+            Self::Actor => "actor",
+            Self::Params => "params",
+            Self::Cost => "cost",
+        }
+    }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Some(match name {
@@ -111,6 +174,19 @@ impl Operator {
             Self::Divide => "/",
             Self::Remainder => "%",
         }
+    }
+
+    pub(crate) const fn is_comparison(self) -> bool {
+        matches!(
+            self,
+            Self::Equal
+                | Self::NotEqual
+                | Self::Less
+                | Self::LessEqual
+                | Self::Greater
+                | Self::GreaterEqual
+                | Self::In
+        )
     }
 }
 

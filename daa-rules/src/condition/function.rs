@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::decimal::Decimal;
 use super::evaluate::{Budget, Indeterminate};
 use super::expression::Function;
-use super::operator::shortened;
 use super::value::Value;
 
 type Evaluated<'a> = Result<Value<'a>, Indeterminate>;
@@ -37,7 +36,7 @@ pub(super) fn call<'a>(
             Ok(Value::Bool(text.contains(&**part)))
         }
         (Function::Money, Value::Text(text), _) => {
-            Decimal::parse(text).map(Value::Money).ok_or_else(|| unreadable(function, text))
+            Decimal::parse(text).map(Value::Money).ok_or(unreadable(function))
         }
         (Function::Money, Value::Cost(_) | Value::Money(_), _) => Ok(first),
         (Function::Int, ..) => int(&first),
@@ -49,8 +48,8 @@ pub(super) fn call<'a>(
     }
 }
 
-fn unreadable(function: Function, text: &str) -> Indeterminate {
-    Indeterminate::Conversion { function: function.name(), text: shortened(text) }
+const fn unreadable(function: Function) -> Indeterminate {
+    Indeterminate::Conversion(function.name())
 }
 
 fn int<'a>(value: &Value<'a>) -> Evaluated<'a> {
@@ -61,7 +60,7 @@ fn int<'a>(value: &Value<'a>) -> Evaluated<'a> {
         Value::UInt(uint) => i64::try_from(*uint).map(Value::Int).map_err(|_| Indeterminate::Overflow("int")),
         Value::Double(double) if fits(*double) => Ok(Value::Int(*double as i64)),
         Value::Double(_) => Err(Indeterminate::Overflow("int")),
-        Value::Text(text) => text.parse().map(Value::Int).map_err(|_| unreadable(Function::Int, text)),
+        Value::Text(text) => text.parse().map(Value::Int).map_err(|_| unreadable(Function::Int)),
         other => Err(Indeterminate::Operand { operator: "int", operand: other.type_name() }),
     }
 }
@@ -73,7 +72,7 @@ fn uint<'a>(value: &Value<'a>) -> Evaluated<'a> {
         Value::Int(int) => u64::try_from(*int).map(Value::UInt).map_err(|_| Indeterminate::Overflow("uint")),
         Value::Double(double) if fits(*double) => Ok(Value::UInt(*double as u64)),
         Value::Double(_) => Err(Indeterminate::Overflow("uint")),
-        Value::Text(text) => text.parse().map(Value::UInt).map_err(|_| unreadable(Function::UInt, text)),
+        Value::Text(text) => text.parse().map(Value::UInt).map_err(|_| unreadable(Function::UInt)),
         other => Err(Indeterminate::Operand { operator: "uint", operand: other.type_name() }),
     }
 }
@@ -83,7 +82,7 @@ fn double<'a>(value: &Value<'a>) -> Evaluated<'a> {
         Value::Double(double) => Ok(Value::Double(*double)),
         Value::Int(int) => Ok(Value::Double(*int as f64)),
         Value::UInt(uint) => Ok(Value::Double(*uint as f64)),
-        Value::Text(text) => text.parse().map(Value::Double).map_err(|_| unreadable(Function::Double, text)),
+        Value::Text(text) => text.parse().map(Value::Double).map_err(|_| unreadable(Function::Double)),
         other => Err(Indeterminate::Operand { operator: "double", operand: other.type_name() }),
     }
 }

@@ -65,7 +65,12 @@ fn add<'a>(left: Value<'a>, right: Value<'a>, budget: &mut Budget) -> Evaluated<
             let all: Rc<[_]> = items(&a).into_iter().chain(items(&b)).collect();
             Ok(Value::List(List::Built(all)))
         }
-        (left, right) => arithmetic(Operator::Add, &left, &right),
+        (left, right) => match (left.money(), right.money()) {
+            (Some(a), Some(b)) if a.code() == b.code() => {
+                a.checked_add(&b).map(Value::Money).ok_or(Indeterminate::Overflow("+"))
+            }
+            _ => arithmetic(Operator::Add, &left, &right),
+        },
     }
 }
 
@@ -115,20 +120,16 @@ pub(super) fn negate<'a>(value: &Value<'a>) -> Evaluated<'a> {
 }
 
 pub(super) fn index<'a>(of: &Value<'a>, index: &Value<'a>) -> Evaluated<'a> {
-    let outside = |index: String, len| Indeterminate::Index { index, len };
     match (of, index) {
         (Value::List(list), Value::Int(at)) => {
             let item = usize::try_from(*at).ok().and_then(|at| list.item(at));
-            item.ok_or_else(|| outside(at.to_string(), list.len()))
+            item.ok_or(Indeterminate::Index)
         }
         (Value::List(list), Value::UInt(at)) => {
             let item = usize::try_from(*at).ok().and_then(|at| list.item(at));
-            item.ok_or_else(|| outside(at.to_string(), list.len()))
+            item.ok_or(Indeterminate::Index)
         }
-        (Value::Map(map), Value::Text(key)) => {
-            let missing = || Indeterminate::Missing(format!("member {}", shortened(key)));
-            map.get(&**key).map(Value::of).ok_or_else(missing)
-        }
+        (Value::Map(map), Value::Text(key)) => map.get(&**key).map(Value::of).ok_or(Indeterminate::NoMember),
         _ => Err(of.mismatch("[]", index)),
     }
 }
@@ -145,8 +146,4 @@ pub(super) fn items<'a>(
         Value::Map(map) => Ok(Box::new(map.keys().map(|key| Value::Text(key.as_str().into())))),
         other => Err(Indeterminate::Operand { operator: "a macro", operand: other.type_name() }),
     }
-}
-
-pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(64).collect()
 }

@@ -1,8 +1,8 @@
 //! Bounds that are checked before a parser sees the text, so that its stack and its time are bounded too.
 
 use super::ConditionError;
-use crate::error::Problem;
 use crate::limits::Limits;
+use crate::problem::Problem;
 
 /// Refuses text that is too long, nested too deeply, or has too many operators.
 pub(crate) fn check(text: &str) -> Result<(), ConditionError> {

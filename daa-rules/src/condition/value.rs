@@ -156,14 +156,14 @@ impl<'a> Value<'a> {
         if let (Some(a), Some(b)) = (self.money(), other.money())
             && a.code() != b.code()
         {
-            return Indeterminate::Currencies(a.code().to_owned(), b.code().to_owned());
+            return Indeterminate::Currencies;
         }
         Indeterminate::Operands { operator, left: self.type_name(), right: other.type_name() }
     }
 }
 
 /// Compares an integer with a float without rounding either.
-fn order_exactly(int: i128, double: f64) -> Option<Ordering> {
+pub(super) fn order_exactly(int: i128, double: f64) -> Option<Ordering> {
     if double.is_nan() {
         return None;
     }

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Content, Entry, Misfit, Node};
-use crate::error::Problem;
+use crate::problem::Problem;
 
 pub(crate) fn parse(source: &str) -> Result<Node, Misfit> {
     match DeTable::parse(source) {
@@ -39,8 +39,11 @@ fn node_of(value: &Spanned<DeValue<'_>>) -> Node {
         DeValue::Integer(number) => {
             i64::from_str_radix(number.as_str(), number.radix()).map_or(Content::Other, Content::Integer)
         }
-        DeValue::Boolean(_) => Content::Bool,
-        DeValue::Float(_) | DeValue::Datetime(_) => Content::Other,
+        DeValue::Boolean(bool) => Content::Bool(*bool),
+        DeValue::Float(float) => {
+            float.as_str().replace('_', "").parse().map_or(Content::Other, Content::Float)
+        }
+        DeValue::Datetime(_) => Content::Other,
         DeValue::Array(items) => Content::List(items.iter().map(node_of).collect()),
         DeValue::Table(table) => table_of(table),
     };

@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 use super::{Content, Entry, Misfit, Node};
-use crate::error::Problem;
+use crate::problem::Problem;
 
 /// How deep values may be nested; a ruleset needs four levels.
 const DEPTH: usize = 16;
@@ -118,11 +118,14 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Content {
     }
     match &*text {
         "" | "~" | "null" | "Null" | "NULL" => Content::Null,
-        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Content::Bool,
+        "true" | "True" | "TRUE" => Content::Bool(true),
+        "false" | "False" | "FALSE" => Content::Bool(false),
         _ => match text.parse::<i64>() {
             Ok(number) => Content::Integer(number),
-            Err(_) if text.parse::<f64>().is_ok() => Content::Other,
-            Err(_) => Content::Text(text.into_owned()),
+            Err(_) => match text.parse() {
+                Ok(number) => Content::Float(number),
+                Err(_) => Content::Text(text.into_owned()),
+            },
         },
     }
 }

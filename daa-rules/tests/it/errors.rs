@@ -33,11 +33,12 @@ fn a_file_whose_keys_or_values_mean_nothing() {
     let cases = [
         (
             "[[rule]]\nonn='a'\n",
-            "line 2, column 1: unknown key \"onn\", expected one of id, on, when, effect, reason, priority; did you mean \"on\"?",
+            "line 1, column 1: a rule needs the key \"on\"\nline 1, column 1: a rule needs the key \"effect\"\n\
+             line 2, column 1: unknown key \"onn\", expected one of id, on, when, effect, reason, priority, on_indeterminate, limit, log, redact, emit, notify, set, rate; did you mean \"on\"?",
         ),
         (
             "[[rules]]\n",
-            "line 1, column 3: unknown key \"rules\", expected one of name, version, context, params, rule; did you mean \"rule\"?",
+            "line 1, column 3: unknown key \"rules\", expected one of name, version, context, provided, params, action, owner, event, parameter, notification, seen, window, sequence, rule, table, test; did you mean \"rule\"?",
         ),
         (
             "[[rule]]\non='a*b'\neffect='permit'",
@@ -68,7 +69,7 @@ fn a_file_whose_keys_or_values_mean_nothing() {
         ),
         (
             "[context]\nfoo='integer'",
-            "line 2, column 5: unknown type \"integer\", expected one of bool, int, double, string, list, map, any; did you mean \"int\"?",
+            "line 2, column 5: unknown type \"integer\", expected one of bool, int, uint, double, string, money, list, map, any, list(TYPE), map(TYPE); did you mean \"int\"?",
         ),
         (
             "[context]\n\"fo-o\"='int'",
@@ -108,9 +109,12 @@ fn a_condition_over_something_unknown() {
         ),
         (
             "contxt.balance > 1",
-            "line 4, column 9: unknown attribute contxt: a condition is about action and context; did you mean \"context\"?",
+            "line 4, column 9: unknown attribute contxt: a condition is about action, context, plan, window, seen, sequence and parameter; did you mean \"context\"?",
         ),
-        ("x.y == 3", "line 4, column 9: unknown attribute x: a condition is about action and context"),
+        (
+            "x.y == 3",
+            "line 4, column 9: unknown attribute x: a condition is about action, context, plan, window, seen, sequence and parameter",
+        ),
         (
             "action.cost.unit > 1",
             "line 4, column 21: unknown attribute action.cost.unit: action.cost has units, currency, decimals; did you mean \"units\"?",
@@ -129,7 +133,7 @@ fn a_condition_over_something_unknown() {
         ),
         (
             "[1].exists(e, ee == 1)",
-            "line 4, column 23: unknown attribute ee: a condition is about action and context; did you mean \"e\"?",
+            "line 4, column 23: unknown attribute ee: a condition is about action, context, plan, window, seen, sequence and parameter; did you mean \"e\"?",
         ),
     ];
     for (condition, expected) in cases {
@@ -176,7 +180,7 @@ fn a_condition_that_is_not_valid() {
         ("", "line 4, column 8: the condition is not valid: mismatched input 'the end', expected a value"),
         ("9223372036854775808 > 1", "line 4, column 9: the condition is not valid: invalid int literal"),
         ("true && \"a", "line 4, column 17: the condition is not valid: token recognition error at: '\"a'"),
-        ("1 + 1", "line 4, column 9: a condition is true or false, this one is a sum"),
+        ("1 + 1", "line 4, column 9: a condition is true or false, this one is int"),
         ("action.cost", "line 4, column 9: a condition is true or false, this one is money"),
         (
             "money(\"12,5 USD\") == action.cost",
@@ -202,7 +206,7 @@ fn a_condition_that_is_not_valid() {
             "[1].all(action, true)",
             "line 4, column 16: action as the variable of a macro cannot be used in a condition; use one variable with a name of its own",
         ),
-        ("b\"x\" == b\"x\"", "line 4, column 9: a byte string cannot be used in a condition; use a string"),
+        ("b\"x\" == \"x\"", "line 4, column 9: a byte string cannot be used in a condition; use a string"),
     ];
     for (condition, expected) in cases {
         assert_eq!(condition_error(condition), expected, "{condition}");

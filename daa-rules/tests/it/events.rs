@@ -12,7 +12,7 @@ use daa_core::event::{
     Subscription, Version,
 };
 use daa_core::id::StreamId;
-use daa_rules::{InstallError, RULES_STREAM, RulesEngine, Ruleset, RulesetEvent};
+use daa_rules::{InstallError, Language, RULES_STREAM, RulesEngine, Ruleset, RulesetEvent};
 use serde_json::json;
 
 use crate::free_action;
@@ -73,12 +73,18 @@ async fn a_ruleset_governs_once_it_is_on_record() {
             .unwrap();
     let digest = rules.digest();
     let at = engine.install(&store, rules, Timestamp::EPOCH).await.unwrap();
-    assert_eq!(at, Position::new(1));
+    assert_eq!(at, Position::new(2));
     assert_eq!(engine.ruleset().digest(), digest);
     let stream = StreamId::new(RULES_STREAM).unwrap();
     let events = store.read_stream(&stream, Version::EMPTY, PageSize::default()).await.unwrap();
-    let expected = RulesetEvent::Installed { name: "house".to_owned(), version: 2, digest, rules: 1 };
-    assert_eq!(RulesetEvent::read(&events[0]).unwrap(), Some(expected));
+    let read = |at: usize| RulesetEvent::read(&events[at]).unwrap().unwrap();
+    assert_eq!(read(0), RulesetEvent::Source { text: engine.ruleset().source().to_owned() });
+    let RulesetEvent::Installed { name, version, digest: recorded, rules, written: Some(written) } = read(1)
+    else {
+        panic!("{:?}", read(1))
+    };
+    assert_eq!((name.as_str(), version, recorded, rules), ("house", 2, digest, 1));
+    assert_eq!((written.format, written.language, written.parts), (1, Language::Toml, 1));
 }
 
 /// A store on a disk that is full.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use daa_core::action::{Context, Decision, Policy, Request};
 use daa_core::clock::Timestamp;
-use daa_rules::{Limits, RulesEngine, Ruleset};
+use daa_rules::{Limits, RulesEngine, Ruleset, TriggerCase};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -145,7 +145,79 @@ fn a_deny_that_is_not_reached_denies() {
     assert_eq!(decide(&rules, &action, &Context::new()).decision, deny(why));
 }
 
+#[test]
+fn conditionals_within_the_conditions_of_conditionals_are_checked_quickly() {
+    let mut condition = "action.params.b == 1".to_owned();
+    for _ in 0..40 {
+        condition = format!("({condition} ? action.params.c == 2 : action.params.d == 3)");
+    }
+    let plain = "action.params.b".to_owned();
+    let constants = (0..40).fold(plain, |condition, _| format!("({condition} ? true : false)"));
+    for condition in [condition, constants] {
+        let rules = Ruleset::from_toml(&permit_when(&condition)).unwrap();
+        // What is found does not matter here; that it ends does.
+        assert!(rules.check().len() < 100);
+    }
+}
+
+/// A ruleset with a bit of everything.
+const EVERYTHING: &str = include_str!("everything.toml");
+
+/// Reads it, and does with it whatever can be done.
+fn use_up(source: &str) {
+    #[cfg(feature = "yaml")]
+    let _ = Ruleset::from_yaml(source);
+    let rules = match Ruleset::from_toml(source) {
+        Ok(rules) => rules,
+        Err(error) => {
+            error.problems().iter().for_each(|problem| drop(problem.in_source(source)));
+            return;
+        }
+    };
+    let _ = rules.check();
+    let _ = rules.test();
+    let (action, context) = (payment(), Context::new().with("hour", 3).with("owner", json!({ "name": 1 })));
+    let request = Request::new(&action, &context, Timestamp::EPOCH);
+    let explanation = rules.explain(&request);
+    assert_eq!(explanation.verdict, rules.decide(&request));
+    let _ = explanation.to_string();
+    let order = r#"{ "event": { "kind": "order.placed", "data": { "units": 7, "note": "x" } } }"#;
+    let time = r#"{ "schedule": { "from": 0, "to": 100000000 } }"#;
+    for case in [order, time] {
+        let _ = rules.explain_trigger(&TriggerCase::from_json(case).unwrap()).to_string();
+    }
+}
+
+#[test]
+fn everything_is_a_ruleset_whose_tests_pass() {
+    let rules = Ruleset::from_toml(EVERYTHING).unwrap();
+    assert!(rules.test().passed(), "{:?}", rules.test());
+    assert_eq!(rules.check(), []);
+    use_up(EVERYTHING);
+}
+
 proptest! {
+    /// From a ruleset that is nearly right.
+    #[test]
+    fn no_slip_makes_anything_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8, any::<char>()), 1..6),
+    ) {
+        let mut text: Vec<char> = EVERYTHING.chars().collect();
+        for (from, to, edit, char) in edits {
+            let (from, to) = (from.index(text.len()), to.index(text.len()));
+            match edit {
+                0 => text[from] = char,
+                1 => text.insert(from, char),
+                2 => drop(text.remove(from)),
+                _ => {
+                    let part: Vec<_> = text[from.min(to)..from.max(to).min(from.min(to) + 40)].to_vec();
+                    text.splice(to..to, part);
+                }
+            }
+        }
+        use_up(&text.into_iter().collect::<String>());
+    }
+
     #[test]
     fn no_text_makes_the_reader_panic(text in ".{0,200}", condition in "[a-z0-9 .()\\[\\]{}<>=!&|?:+*/%\"'-]{0,60}") {
         let _ = Ruleset::from_toml(&text);

@@ -1,11 +1,29 @@
 //! Behaviour of rulesets and of the engine, through the public interface only.
 
+mod analysis;
+#[cfg(feature = "audit")]
+mod audit;
+#[cfg(feature = "cedar")]
+mod authorisation;
+mod corpus;
 mod errors;
 mod events;
+mod explain;
 mod hostile;
 mod naive;
+mod obligations;
+#[cfg(feature = "cli")]
+mod program;
+mod providers;
+mod reload;
 mod semantics;
+mod tables;
+mod trials;
+#[cfg(feature = "schedule")]
+mod triggers;
+mod types;
 mod versions;
+mod windows;
 
 use daa_core::action::{Action, Context, Decision, Policy, Request, Verdict};
 use daa_core::amount::Currency;
@@ -33,6 +51,11 @@ pub(crate) fn decide(rules: &str, action: &Action, context: &Context) -> Verdict
 /// One rule that permits payments under a condition.
 pub(crate) fn permit_when(condition: &str) -> String {
     format!("[[rule]]\non = \"payment.*\"\neffect = \"permit\"\nwhen = '''{condition}'''\n")
+}
+
+/// A runtime for a test that is no `tokio::test`.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
 
 pub(crate) fn deny(reason: &str) -> Decision {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use daa_core::action::{Context, Decision, Policy, Request};
 use daa_core::clock::Timestamp;
-use daa_rules::{AttributeType, Effect, RulesEngine, Ruleset};
+use daa_rules::{Effect, RulesEngine, Ruleset, Type};
 use serde_json::json;
 
 use crate::free_action;
@@ -156,7 +156,7 @@ fn a_ruleset_tells_what_it_says() {
     assert!(first.when().unwrap().starts_with("context.trusted"));
     let declared: Vec<_> =
         rules.params().unwrap().map(|attribute| (attribute.name, attribute.kind)).collect();
-    assert_eq!(declared, [("n".to_owned(), AttributeType::Int), ("to".to_owned(), AttributeType::String)]);
+    assert_eq!(declared, [("n".to_owned(), Type::Int), ("to".to_owned(), Type::String)]);
     assert_eq!(rules.context().count(), 1);
 }
 

@@ -87,13 +87,20 @@ pub enum ConfigError {
         /// What it needs.
         feature: &'static str,
     },
+    /// The URL of a store in a file names none.
+    #[error("{key} names no file")]
+    NoFile {
+        /// The key.
+        key: &'static str,
+    },
     /// The backend does not accept a value.
-    #[error("{key}: {reason}")]
+    #[error("{key} cannot be used")]
     Refused {
         /// The key.
         key: &'static str,
         /// What the backend says.
-        reason: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -114,8 +121,8 @@ impl ConfigError {
         feature = "redis",
         feature = "cloud"
     ))]
-    pub(super) fn refused(key: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::Refused { key, reason: error.to_string() }
+    pub(super) fn refused(key: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Refused { key, source: Box::new(error) }
     }
 }
 

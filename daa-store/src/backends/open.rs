@@ -116,8 +116,7 @@ async fn sqlite(config: &StoreConfig, path: &str) -> Result<Arc<dyn EventStore>,
     use crate::sqlite::{Sharing, SqliteEventStore, SqliteOptions};
 
     if path.is_empty() {
-        let reason = "it names no file".to_owned();
-        return Err(ConfigError::Refused { key: "store.url", reason }.into());
+        return Err(ConfigError::NoFile { key: "store.url" }.into());
     }
     let shared = config.shared.unwrap_or_default();
     let sharing = if shared { Sharing::Processes } else { Sharing::Exclusive };
@@ -139,11 +138,10 @@ fn sqlite(_: &StoreConfig, _: &str) -> Ready<Result<Arc<dyn EventStore>, Backend
 async fn postgres(config: &StoreConfig, url: &BackendUrl) -> Result<Arc<dyn EventStore>, BackendsError> {
     use crate::postgres::{PostgresEventStore, PostgresOptions};
 
-    let refused = |error: crate::postgres::PostgresOptionsError| ConfigError::refused("store.url", &error);
+    let refused = |error: crate::postgres::PostgresOptionsError| ConfigError::refused("store.url", error);
     let mut options = PostgresOptions::new(url.reveal()).map_err(refused)?;
     if let Some(schema) = &config.schema {
-        options =
-            options.with_schema(schema).map_err(|error| ConfigError::refused("store.schema", &error))?;
+        options = options.with_schema(schema).map_err(|error| ConfigError::refused("store.schema", error))?;
     }
     if let Some(partitions) = config.partitions {
         options = options.with_partitions(partitions);
@@ -165,7 +163,7 @@ async fn postgres(config: &StoreConfig, url: &BackendUrl) -> Result<Arc<dyn Even
         options = options.with_patience(patience);
     }
     if let Some(ca) = &config.ca {
-        let refused = |error| ConfigError::refused("store.ca", &error);
+        let refused = |error| ConfigError::refused("store.ca", error);
         options = options.with_root_certificates(read_file(ca)?.as_bytes()).map_err(refused)?;
     }
     Ok(Arc::new(PostgresEventStore::open(options).await.map_err(BackendsError::Store)?))
@@ -205,7 +203,7 @@ async fn bus(config: &BusConfig, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Event
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
 fn bus_name(config: &BusConfig) -> Result<crate::bus::BusName, ConfigError> {
     let name = config.name.as_deref().unwrap_or("daa");
-    name.parse().map_err(|error: crate::bus::BusNameError| ConfigError::refused("bus.name", &error))
+    name.parse().map_err(|error: crate::bus::BusNameError| ConfigError::refused("bus.name", error))
 }
 
 /// Certificate and key of our own, which come together.
@@ -256,7 +254,7 @@ async fn nats(
 ) -> Result<Arc<dyn EventBus>, BackendsError> {
     use crate::nats::{NatsBus, NatsOptions, NatsOptionsError};
 
-    let refused = |error: NatsOptionsError| ConfigError::refused("bus.url", &error);
+    let refused = |error: NatsOptionsError| ConfigError::refused("bus.url", error);
     let options = NatsOptions::new(url.reveal(), bus_name(config)?).map_err(refused)?;
     let options = broker_options!(options, config);
     Ok(Arc::new(NatsBus::connect(options, clock.clone()).await.map_err(BackendsError::Bus)?))
@@ -279,7 +277,7 @@ async fn rabbitmq(
 ) -> Result<Arc<dyn EventBus>, BackendsError> {
     use crate::rabbitmq::{RabbitBus, RabbitOptions, RabbitOptionsError};
 
-    let refused = |error: RabbitOptionsError| ConfigError::refused("bus.url", &error);
+    let refused = |error: RabbitOptionsError| ConfigError::refused("bus.url", error);
     let options = RabbitOptions::new(url.reveal(), bus_name(config)?).map_err(refused)?;
     let options = broker_options!(options, config);
     Ok(Arc::new(RabbitBus::connect(options, clock.clone()).await.map_err(BackendsError::Bus)?))
@@ -340,9 +338,9 @@ fn redis(
     use crate::redis::{Redis, RedisCache, RedisLeases, RedisOptions, RedisRateLimiter};
 
     let mut options =
-        RedisOptions::new(url.reveal()).map_err(|error| ConfigError::refused("cache.url", &error))?;
+        RedisOptions::new(url.reveal()).map_err(|error| ConfigError::refused("cache.url", error))?;
     if let Some(namespace) = &config.namespace {
-        let refused = |error| ConfigError::refused("cache.namespace", &error);
+        let refused = |error| ConfigError::refused("cache.namespace", error);
         options = options.with_namespace(namespace).map_err(refused)?;
     }
     if let Some(limit) = config.timeout {
@@ -351,7 +349,7 @@ fn redis(
     if let Some(ca) = &config.ca {
         options = options.with_root_certificates(read_file(ca)?);
     }
-    let redis = Redis::connect(options).map_err(|error| ConfigError::refused("cache.ca", &error))?;
+    let redis = Redis::connect(options).map_err(|error| ConfigError::refused("cache.ca", error))?;
     let shared = Shared {
         cache: Arc::new(RedisCache::new(redis.clone())),
         leases: Arc::new(RedisLeases::new(redis.clone(), clock.clone())),
@@ -397,7 +395,7 @@ fn artifacts(
 fn bucket(config: &ArtifactsConfig, url: &BackendUrl) -> Result<Arc<dyn NamedArtifacts>, ConfigError> {
     use crate::object::Bucket;
 
-    let refused = |error: crate::object::BucketError| ConfigError::refused("artifacts.url", &error);
+    let refused = |error: crate::object::BucketError| ConfigError::refused("artifacts.url", error);
     let mut bucket = Bucket::from_env(url.reveal()).map_err(refused)?;
     for (name, value) in &config.settings.0 {
         bucket = bucket.with_setting(name, value);
@@ -405,7 +403,7 @@ fn bucket(config: &ArtifactsConfig, url: &BackendUrl) -> Result<Arc<dyn NamedArt
     if config.plain_http.unwrap_or_default() {
         bucket = bucket.with_plain_http();
     }
-    let refused = |error: crate::object::BucketError| ConfigError::refused("artifacts.settings", &error);
+    let refused = |error: crate::object::BucketError| ConfigError::refused("artifacts.settings", error);
     Ok(Arc::new(bucket.open().map_err(refused)?))
 }
 

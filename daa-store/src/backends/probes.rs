@@ -34,7 +34,7 @@ impl Probe for ArtifactsProbe {
         let began = self.clock.now();
         match self.artifacts.page(None, 1).await {
             Ok(_) => Condition::Ready { answered_in: self.clock.now().since(began) },
-            Err(error) => Condition::Unavailable { reason: error.to_string() },
+            Err(error) => Condition::unavailable(&error),
         }
     }
 }

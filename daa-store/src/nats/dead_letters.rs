@@ -3,7 +3,7 @@
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{ErrorCode, stream};
-use daa_core::bus::{BusError, DeadLetter, DeadLetterId, MAX_PAGE};
+use daa_core::bus::{BusError, DeadLetter, DeadLetterId, MAX_PAGE, MAX_PAGE_BYTES};
 
 use super::connection::Connection;
 use super::names::{LaneKind, Names};
@@ -17,11 +17,16 @@ impl Connection {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, BusError> {
         let stream = self.dead_stream().await?;
-        let (mut letters, mut behind) = (Vec::new(), after.map_or(0, DeadLetterId::value));
-        while letters.len() < limit.min(MAX_PAGE) {
+        let (mut letters, mut bytes) = (Vec::new(), 0);
+        let mut behind = after.map_or(0, DeadLetterId::value);
+        while letters.len() < limit.min(MAX_PAGE) && bytes < MAX_PAGE_BYTES {
             let Some(kept) = next_message(&stream, &self.names.all_dead(), behind).await? else { break };
             behind = kept.sequence;
-            letters.push(letter(kept)?);
+            bytes += kept.payload.len();
+            match letter(kept) {
+                Ok(letter) => letters.push(letter),
+                Err(error) => tracing::warn!(letter = behind, %error, "passed over among the dead letters"),
+            }
         }
         Ok(letters)
     }

@@ -1,13 +1,10 @@
 //! What was published before.
 
-use daa_core::bus::{BusError, BusPosition, HistoryPage, MAX_PAGE, TopicPattern};
+use daa_core::bus::{BusError, BusPosition, HistoryPage, MAX_PAGE, MAX_PAGE_BYTES, TopicPattern};
 
 use super::connection::Connection;
 use super::dead_letters::next_message;
 use super::publish::fields;
-
-/// A page ends when it has so many bytes of payload.
-const PAGE_BYTES: usize = 8 << 20;
 
 impl Connection {
     pub(super) async fn replay(
@@ -20,7 +17,7 @@ impl Connection {
         let filter = self.names.history(pattern);
         let (mut messages, mut bytes) = (Vec::new(), 0);
         let mut behind = after.map_or(0, BusPosition::value);
-        while messages.len() < limit.min(MAX_PAGE) && bytes < PAGE_BYTES {
+        while messages.len() < limit.min(MAX_PAGE) && bytes < MAX_PAGE_BYTES {
             let Some(kept) = next_message(&stream, &filter, behind).await? else {
                 return Ok(HistoryPage::new(messages, None));
             };

@@ -147,7 +147,7 @@ fn modified(meta: &ObjectMeta) -> Timestamp {
 }
 
 fn inline(bytes: Bytes) -> PutPayload {
-    [INLINE_MARK, bytes].into_iter().collect()
+    [bytes, INLINE_MARK].into_iter().collect()
 }
 
 #[async_trait]

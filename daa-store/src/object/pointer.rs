@@ -8,7 +8,7 @@ const ID: usize = 16;
 /// The size of an object that may be a pointer.
 pub(super) const POINTER: u64 = 1 + ID as u64 + 8;
 
-/// The first byte of an object with the bytes of a blob.
+/// The last byte of an object with the bytes of a blob: behind them, so that they are aligned in files and memory.
 pub(super) const INLINE_MARK: Bytes = Bytes::from_static(&[INLINE]);
 
 /// Where the bytes of a blob are.
@@ -42,7 +42,7 @@ impl std::fmt::Display for UploadId {
 
 impl Pointer {
     pub(super) fn to_bytes(self) -> Bytes {
-        [&[ELSEWHERE], &self.upload.0[..], &self.size.to_le_bytes()].concat().into()
+        [&self.upload.0[..], &self.size.to_le_bytes(), &[ELSEWHERE]].concat().into()
     }
 }
 
@@ -56,10 +56,12 @@ pub(super) enum Content {
 impl Content {
     /// `None` for what is not ours.
     pub(super) fn parse(mut object: Bytes) -> Option<Self> {
-        match *object.first()? {
-            INLINE => Some(Self::Inline(object.split_off(1))),
-            ELSEWHERE if object.len() as u64 == POINTER => {
-                let (upload, size) = object.get(1..)?.split_first_chunk::<ID>()?;
+        let mark = *object.last()?;
+        object.truncate(object.len() - 1);
+        match mark {
+            INLINE => Some(Self::Inline(object)),
+            ELSEWHERE if object.len() as u64 + 1 == POINTER => {
+                let (upload, size) = object.split_first_chunk::<ID>()?;
                 let size = u64::from_le_bytes(size.try_into().ok()?);
                 Some(Self::Elsewhere(Pointer { upload: UploadId(*upload), size }))
             }
@@ -91,9 +93,9 @@ mod tests {
             prop_assert_eq!(Content::parse(pointer.to_bytes()), Some(Content::Elsewhere(pointer)));
             prop_assert_eq!(UploadId::parse(&pointer.upload.to_string()), Some(pointer.upload));
             match Content::parse(other.clone().into()) {
-                Some(Content::Inline(bytes)) => prop_assert_eq!(&other[1..], &bytes[..]),
+                Some(Content::Inline(bytes)) => prop_assert_eq!(&other[..other.len() - 1], &bytes[..]),
                 Some(Content::Elsewhere(pointer)) => prop_assert_eq!(&other[..], &pointer.to_bytes()[..]),
-                None => prop_assert!(other.first().is_none_or(|first| *first > 0)),
+                None => prop_assert!(other.last().is_none_or(|last| *last > 0)),
             }
         }
     }

@@ -59,7 +59,7 @@ impl ObjectUpload {
         }
         let rest = self.take(self.pending_len);
         let complete = match &mut self.parts {
-            None => Complete::Inline([INLINE_MARK].into_iter().chain(rest).collect()),
+            None => Complete::Inline(rest.into_iter().chain([INLINE_MARK]).collect()),
             Some(parts) => {
                 if rest.content_length() > 0 {
                     parts.put(rest).await?;

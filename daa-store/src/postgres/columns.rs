@@ -19,10 +19,11 @@ macro_rules! commit {
                 ON CONFLICT (first) DO NOTHING RETURNING first
             ),", $($named,)? "
             added AS (
-                INSERT INTO events (owner, position, stream, version, at, checksum, kind, payload)
+                INSERT INTO events (owner, position, stream, version, at, checksum, span, kind, payload)
                 SELECT ($4::bigint[])[e.number], $1 + e.number - 1, ($5::bigint[])[e.number],
-                    ($6::bigint[])[e.number], ($7::bigint[])[e.number], ($8::bigint[])[e.number], e.kind, e.payload
-                FROM won, unnest($9::text[], $10::bytea[]) WITH ORDINALITY AS e (kind, payload, number)
+                    ($6::bigint[])[e.number], ($7::bigint[])[e.number], ($8::bigint[])[e.number],
+                    ($9::int[])[e.number], e.kind, e.payload
+                FROM won, unnest($10::text[], $11::bytea[]) WITH ORDINALITY AS e (kind, payload, number)
             )
             SELECT first FROM won"
         )
@@ -34,7 +35,7 @@ const COMMIT: &str = commit!();
 const COMMIT_NEW: &str = commit!(
     "named AS (
         INSERT INTO streams (id, owner, name)
-        SELECT s.* FROM won, unnest($11::bigint[], $12::bigint[], $13::text[]) AS s
+        SELECT s.* FROM won, unnest($12::bigint[], $13::bigint[], $14::text[]) AS s
     ),"
 );
 
@@ -53,6 +54,8 @@ pub(super) struct Columns {
     versions: Vec<i64>,
     times: Vec<i64>,
     checksums: Vec<i64>,
+    /// How many events the write has that begins with an event; 0 for those that follow it.
+    spans: Vec<i32>,
     kinds: Vec<EventKind>,
     payloads: Vec<Bytes>,
 }
@@ -68,6 +71,7 @@ impl Columns {
             versions: Vec::new(),
             times: Vec::new(),
             checksums: Vec::new(),
+            spans: Vec::new(),
             kinds: Vec::new(),
             payloads: Vec::new(),
         }
@@ -75,6 +79,11 @@ impl Columns {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.owners.is_empty()
+    }
+
+    /// The versions of the events, in the order of their positions.
+    pub(super) fn versions(&self) -> &[i64] {
+        &self.versions
     }
 
     /// The position of the last event.
@@ -98,6 +107,7 @@ impl Columns {
 
     /// Adds the events of a write to a stream that has `before` events.
     pub(super) fn add(&mut self, stream: i64, owner: i64, before: u64, write: &StreamWrite) {
+        let mut span = i32::try_from(write.events.len()).unwrap_or(i32::MAX);
         for (event, version) in write.events.iter().zip(before + 1..) {
             let position = self.next().get();
             let (name, kind) = (write.stream.as_str(), event.kind.as_str());
@@ -107,6 +117,7 @@ impl Columns {
             self.versions.push(version.cast_signed());
             self.times.push(event.at.as_millis().cast_signed());
             self.checksums.push(i64::from(sum));
+            self.spans.push(std::mem::take(&mut span));
             self.kinds.push(event.kind.clone());
             self.payloads.push(event.payload.clone());
         }
@@ -128,6 +139,7 @@ impl Columns {
             &self.versions,
             &self.times,
             &self.checksums,
+            &self.spans,
             &kinds,
             &payloads,
         ];
@@ -138,15 +150,13 @@ impl Columns {
             values.extend(begins);
             COMMIT_NEW
         };
-        let statement = session.prepared(sql).await?;
-        Ok(session.client.query_opt(&statement, &values).await?.is_some())
+        Ok(session.query_opt(sql, &values).await?.is_some())
     }
 
     /// Whether the group that has its place is this one.
     pub(super) async fn is_there(&self, session: &mut Session) -> Result<bool, Failure> {
         let first = self.head.next().get().cast_signed();
-        let statement = session.prepared(TOKEN).await?;
-        let row = session.client.query_opt(&statement, &[&first]).await?;
+        let row = session.query_opt(TOKEN, &[&first]).await?;
         Ok(row.map(|row| row.try_get::<_, i64>(0)).transpose()? == Some(self.token))
     }
 }

@@ -1,21 +1,27 @@
 //! Connections, set up for their use.
 
-use std::future::Future;
+use std::fmt;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use daa_core::digest::Digest;
+use daa_core::event::Position;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use futures_util::FutureExt as _;
 use rustls::ClientConfig;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Connection, Socket, Statement};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, Connection, Row, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::engine::Failure;
 use super::options::PostgresOptions;
+use super::schema::{self, Unusable};
 
 /// How long a transaction of ours may be idle before the server ends it: a process that was stopped in the
 /// middle must not keep the others waiting.
@@ -32,10 +38,21 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 /// The connection as it is driven.
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
+/// Whose statements a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Statements {
+    /// Those of the event store. Each has one good plan, whatever its values are: it is made once for each connection.
+    /// The server would plan them anew each time, because plans for known values leave out most partitions; but that
+    /// takes longer than the reading.
+    Ours,
+    /// Those of somebody else: the server chooses.
+    Anybodys,
+}
+
 /// Where to connect, and in which schema names are looked up. The server ends what takes longer than the limit for
 /// a statement, so that nothing is left behind there either. Connections are called `daa/SCHEMA`, for those who look
 /// after the server.
-fn to(options: &PostgresOptions) -> Config {
+fn to(options: &PostgresOptions, statements: Statements) -> Config {
     let mut to = options.connect.clone();
     let settings = format!(
         "-c search_path={} -c statement_timeout={} -c idle_in_transaction_session_timeout={}",
@@ -43,8 +60,12 @@ fn to(options: &PostgresOptions) -> Config {
         options.timeout.as_millis(),
         IDLE_IN_TRANSACTION.as_millis(),
     );
+    let plans = match statements {
+        Statements::Ours => " -c plan_cache_mode=force_generic_plan",
+        Statements::Anybodys => "",
+    };
     let given = to.get_options().map(str::to_owned).unwrap_or_default();
-    to.options(format!("{given} {settings}").trim_start());
+    to.options(format!("{given} {settings}{plans}").trim_start());
     to.application_name(format!("daa/{}", options.schema)).connect_timeout(options.timeout);
     let (idle, interval, tries) = KEEPALIVE;
     to.keepalives(true).keepalives_idle(idle).keepalives_interval(interval).keepalives_retries(tries);
@@ -86,44 +107,119 @@ fn tls(options: &PostgresOptions) -> Result<MakeRustlsConnect, Failure> {
 }
 
 /// One connection, and the statements that were prepared on it. It ends when it is dropped.
-#[derive(Debug)]
+///
+/// Whoever uses it drives it: a task of its own would be woken for each request and for each answer, which takes as long
+/// as the server needs for a small append.
 pub(super) struct Session {
-    pub(super) client: Client,
+    client: Client,
+    /// `None` once it has ended.
+    wire: Option<Wire>,
     statements: Vec<(&'static str, Statement)>,
-    driver: JoinHandle<()>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("client", &self.client).finish_non_exhaustive()
+    }
 }
 
 impl Session {
     pub(super) async fn open(options: &PostgresOptions) -> Result<Self, Failure> {
         let (client, wire) = connect(options).await?;
-        let driver = tokio::spawn(async move {
-            if let Err(error) = wire.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection has ended");
-            }
-        });
-        Ok(Self { client, statements: Vec::new(), driver })
+        Ok(Self { client, wire: Some(wire), statements: Vec::new() })
     }
 
-    /// A statement, prepared once.
-    pub(super) async fn prepared(&mut self, sql: &'static str) -> Result<Statement, Failure> {
+    /// Brings the schema to this version, or makes it; answers where the log ends.
+    pub(super) async fn set_up(&mut self, options: &PostgresOptions) -> Result<Position, Unusable> {
+        let client = &mut self.client;
+        let set_up = async {
+            schema::migrate(client, options).await?;
+            schema::head(client).await.map_err(Unusable::Engine)
+        };
+        driven(&mut self.wire, set_up).await
+    }
+
+    /// Whether it has not ended while nobody used it, as far as is known here.
+    pub(super) fn lives(&mut self) -> bool {
+        // What it has to say, such as that the server goes down, is read now.
+        driven(&mut self.wire, pending::<()>()).now_or_never();
+        self.wire.is_some()
+    }
+
+    /// Asks, by a statement that is prepared once.
+    pub(super) async fn query(
+        &mut self,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Failure> {
+        let statement = self.prepared(sql).await?;
+        Ok(driven(&mut self.wire, self.client.query(&statement, values)).await?)
+    }
+
+    /// The same, where there is one row at most.
+    pub(super) async fn query_opt(
+        &mut self,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Failure> {
+        let statement = self.prepared(sql).await?;
+        Ok(driven(&mut self.wire, self.client.query_opt(&statement, values)).await?)
+    }
+
+    /// Begins a transaction, waits in it for `first`, and asks, on one way there and back.
+    pub(super) async fn begin(
+        &mut self,
+        (first, values): (&'static str, &[&(dyn ToSql + Sync)]),
+        then: &'static str,
+    ) -> Result<Option<Row>, Failure> {
+        let (first, then) = (self.prepared(first).await?, self.prepared(then).await?);
+        let client = &self.client;
+        let asked = async {
+            let (_, _, row) = tokio::try_join!(
+                client.batch_execute("BEGIN"),
+                client.query(&first, values),
+                client.query_opt(&then, &[]),
+            )?;
+            Ok(row)
+        };
+        driven(&mut self.wire, asked).await
+    }
+
+    pub(super) async fn end(&mut self) -> Result<(), Failure> {
+        Ok(driven(&mut self.wire, self.client.batch_execute("COMMIT")).await?)
+    }
+
+    async fn prepared(&mut self, sql: &'static str) -> Result<Statement, Failure> {
         if let Some((_, statement)) = self.statements.iter().find(|(known, _)| *known == sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(sql).await?;
+        let statement = driven(&mut self.wire, self.client.prepare(sql)).await?;
         self.statements.push((sql, statement.clone()));
         Ok(statement)
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
+/// Performs what is asked on a connection, and the connection with it.
+async fn driven<T>(wire: &mut Option<Wire>, asked: impl Future<Output = T>) -> T {
+    let mut asked = pin!(asked);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = asked.as_mut().poll(cx) {
+            return Poll::Ready(done);
+        }
+        let Some(open) = wire else { return Poll::Pending };
+        if let Poll::Ready(ended) = Pin::new(open).poll(cx) {
+            tracing::debug!(?ended, "a connection has ended");
+            *wire = None;
+        }
+        // With what has come, or with the news that nothing will.
+        asked.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// A connection that has to be driven.
 pub(super) async fn connect(options: &PostgresOptions) -> Result<(Client, Wire), Failure> {
-    timeout(options.timeout, to(options).connect(tls(options)?))
+    timeout(options.timeout, to(options, Statements::Ours).connect(tls(options)?))
         .await
         .map_err(|_| Failure::Late)?
         .map_err(Failure::from)
@@ -154,10 +250,10 @@ pub(super) fn give_back<T>(
 }
 
 /// The connections that read.
-pub(super) fn pool(options: &PostgresOptions) -> Result<Pool, Failure> {
+pub(super) fn pool(options: &PostgresOptions, statements: Statements) -> Result<Pool, Failure> {
     // A read that meets a connection that has died is tried again, which costs nothing where it lives.
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(to(options), tls(options)?, config);
+    let manager = Manager::from_config(to(options, statements), tls(options)?, config);
     let (_, most) = options.connections;
     Pool::builder(manager)
         .max_size(most.get() as usize)

@@ -14,7 +14,8 @@ use super::schema;
 /// Number, owner and version of the streams that there are of these.
 const KNOWN: &str = "
     SELECT s.name, s.id, s.owner,
-        coalesce((SELECT max(e.version) FROM events e WHERE e.stream = s.id AND e.owner = s.owner), 0)
+        coalesce((SELECT e.version + e.span - 1 FROM events e
+            WHERE e.stream = s.id AND e.owner = s.owner AND e.span > 0 ORDER BY e.version DESC LIMIT 1), 0)
     FROM streams s WHERE s.name = ANY($1)";
 /// More streams than this are not kept in memory.
 const REMEMBERED: usize = 100_000;
@@ -75,8 +76,7 @@ impl Log {
         unknown.sort_unstable();
         unknown.dedup();
         let names: Vec<&str> = unknown.iter().map(|stream| stream.as_str()).collect();
-        let known = session.prepared(KNOWN).await?;
-        let rows = session.client.query(&known, &[&names]).await?;
+        let rows = session.query(KNOWN, &[&names]).await?;
         for stream in unknown {
             self.streams.insert(stream.clone(), Known { id: None, owner: owner(stream), version: 0 });
         }
@@ -147,8 +147,7 @@ impl Log {
 
     /// Looks whether others wrote, and forgets what is not true any more if so.
     pub(super) async fn catch_up(&mut self, session: &mut Session) -> Result<bool, Failure> {
-        let head = session.prepared(schema::HEAD).await?;
-        let row = session.client.query_opt(&head, &[]).await?;
+        let row = session.query_opt(schema::HEAD, &[]).await?;
         Ok(self.is_at(schema::head_in(row.as_ref())?))
     }
 

@@ -15,7 +15,7 @@ use daa_core::projection::{
 use deadpool_postgres::Pool;
 use tokio_postgres::{Client, Error, Transaction};
 
-use super::connection::{lock_key, pool};
+use super::connection::{Statements, lock_key, pool};
 use super::engine::Failure;
 use super::model_schemas::{ModelSchemas, Slot};
 use super::options::PostgresOptions;
@@ -109,7 +109,7 @@ impl<P: PostgresProjection> PostgresReadModel<P> {
             views.insert(view.name, state);
         }
         let schemas = ModelSchemas::new(&options.schema, lock_key("read model", &options.schema));
-        let pool = pool(options).map_err(failure)?;
+        let pool = pool(options, Statements::Anybodys).map_err(failure)?;
         Ok(Self { projection, schemas, pool, views: Mutex::new(views) })
     }
 
@@ -275,7 +275,7 @@ impl<P: PostgresProjection> ReadModel for PostgresReadModel<P> {
         transaction.commit().await.map_err(engine_error)?;
         if let Err(error) = self.schemas.drop_old(&mut client).await {
             // Somebody reads it still; the next swap removes it.
-            tracing::debug!(%error, "the schema of a version that is no more is left for now");
+            tracing::debug!(%error, "the schema of a version that is no more is left there");
         }
         Ok(())
     }

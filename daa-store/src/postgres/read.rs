@@ -30,14 +30,19 @@ const ALL: &str = "
             sum(octet_length(payload)) OVER (ORDER BY position) - octet_length(payload) AS before
         FROM events WHERE position > $1 AND position <= $1 + $2
     ) page WHERE before < $3 ORDER BY position";
-const STREAM: &str = "
+const STREAM: &str = concat!(
+    "WITH writes AS (",
+    super::schema::writes!(stream: "(SELECT id FROM streams WHERE name = $4)", owner: "$5", after: "$1::bigint", last: "($1::bigint + $2::bigint)"),
+    ")
     SELECT position, stream, version, at, checksum, kind, payload FROM (
         SELECT e.position, e.stream, e.version, e.at, e.checksum, e.kind, e.payload,
             sum(octet_length(e.payload)) OVER (ORDER BY e.version) - octet_length(e.payload) AS before
-        FROM events e
-        WHERE e.stream = (SELECT id FROM streams WHERE name = $4) AND e.owner = $5
-            AND e.version > $1 AND e.version <= $1 + $2
-    ) page WHERE before < $3 ORDER BY version";
+        FROM writes w CROSS JOIN LATERAL (
+            SELECT * FROM events f WHERE f.owner = $5 AND f.position >= w.first AND f.position <= w.last
+            ORDER BY f.position LIMIT $2
+        ) e
+    ) page WHERE before < $3 ORDER BY version"
+);
 
 /// Reads on the connections of a pool. Clones share it.
 #[derive(Clone, Debug)]

@@ -88,7 +88,7 @@ impl Replicas {
     pub(super) fn new(primary: Reader, options: &PostgresOptions) -> Result<Self, Failure> {
         let replica = |connect: &tokio_postgres::Config| {
             let options = PostgresOptions { connect: connect.clone(), ..options.clone() };
-            let reader = primary.beside(connection::pool(&options)?);
+            let reader = primary.beside(connection::pool(&options, connection::Statements::Ours)?);
             Ok(Replica { reader, place: options.place(), rests: Mutex::default() })
         };
         let all = options.replicas.iter().map(replica).collect::<Result<_, Failure>>()?;

@@ -13,15 +13,16 @@ use daa_core::id::StreamId;
 use deadpool_postgres::Pool;
 use tokio::sync::watch;
 
-use super::connection::Session;
+use super::connection::{Session, Statements};
 use super::follow::{follow, tell};
 use super::job::Job;
 use super::options::PostgresOptions;
 use super::read::Reader;
+use super::recent::{Following, Recent};
 use super::replica::{Replicas, StaleReads};
 use super::schema::Unusable;
 use super::writer::Writer;
-use super::{connection, engine, erase, schema};
+use super::{connection, engine, erase};
 use crate::head::Head;
 use crate::open::OpenError;
 use crate::queue::{Inlet, queue};
@@ -61,6 +62,7 @@ use crate::queue::{Inlet, queue};
 pub struct PostgresEventStore {
     place: String,
     reader: Arc<Reader>,
+    recent: Recent,
     replicas: Arc<Replicas>,
     appends: Inlet<Job>,
     head: watch::Receiver<Position>,
@@ -80,12 +82,12 @@ impl PostgresEventStore {
         let failed = |error| engine::open_error(options.place(), error);
         let engine_failed = |error| failed(Unusable::Engine(error));
         let mut session = Session::open(&options).await.map_err(engine_failed)?;
-        schema::migrate(&mut session.client, &options).await.map_err(failed)?;
-        let head = Head::new(schema::head(&session.client).await.map_err(engine_failed)?);
-        let pool = connection::pool(&options).map_err(engine_failed)?;
+        let head = Head::new(session.set_up(&options).await.map_err(failed)?);
+        let pool = connection::pool(&options, Statements::Ours).map_err(engine_failed)?;
         let (appends, jobs) = queue(options.queue.get());
         let (closed, (alive, watched)) = (watch::Sender::new(false), watch::channel(()));
-        let writer = Writer::new(options.clone(), session, head.clone());
+        let recent = Recent::default();
+        let writer = Writer::new(options.clone(), session, head.clone(), recent.clone());
         let telling = tell(options.clone(), pool.clone(), writer.appended());
         let reader = Reader::new(pool.clone(), &options);
         let replicas = Arc::new(Replicas::new(reader.clone(), &options).map_err(engine_failed)?);
@@ -109,6 +111,7 @@ impl PostgresEventStore {
         Ok(Self {
             place: options.place(),
             reader: Arc::new(reader),
+            recent,
             replicas,
             appends,
             head: follower,
@@ -217,13 +220,15 @@ impl EventStore for PostgresEventStore {
         if !self.is_open() {
             return Err(ReadError::Closed);
         }
-        Ok(Subscription::new(self.reader.clone(), self.head.clone(), after))
+        let following = Following { recent: self.recent.clone(), reader: self.reader.clone() };
+        Ok(Subscription::new(Arc::new(following), self.head.clone(), after))
     }
 
     async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {
         if !self.is_open() {
             return Err(AppendError::Closed);
         }
+        let _erasing = self.recent.until_erased();
         erase::erase(&self.reader, stream, up_to).await
     }
 
@@ -234,6 +239,13 @@ impl EventStore for PostgresEventStore {
         self.reader.head().await
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>, ReadError> {
+        if !self.is_open() {
+            return Err(ReadError::Closed);
+        }
+        self.reader.now().await.map(Some)
+    }
+
     async fn close(&self) {
         self.stop();
         let mut alive = self.alive.clone();
@@ -241,6 +253,7 @@ impl EventStore for PostgresEventStore {
         while alive.changed().await.is_ok() {}
         // A read that nobody polls may keep its connection for ever, so that is not waited for.
         self.reader.pool().close();
+        self.recent.close();
         self.replicas.pools().for_each(Pool::close);
     }
 }

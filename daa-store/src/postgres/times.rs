@@ -15,6 +15,9 @@ const GROUP: &str = "
     SELECT first, last, ceil(extract(epoch FROM at) * 1000)::bigint FROM commits
     WHERE first <= $1 ORDER BY first DESC LIMIT 1";
 
+/// The moment, in milliseconds since 1970.
+const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
 impl Reader {
     /// The last position of those that were written by `time`, as far as that is known.
     pub(super) async fn position_at(&self, time: Timestamp) -> Result<Position, ReadError> {
@@ -25,6 +28,28 @@ impl Reader {
                 done => return done.map_err(Failure::read_error),
             }
         }
+    }
+
+    /// What the clock of the server shows.
+    pub(super) async fn now(&self) -> Result<Timestamp, ReadError> {
+        let patience = self.patience();
+        loop {
+            match self.try_now().await {
+                Err(failure) if patience.outlasts(&failure).await => {}
+                done => return done.map_err(Failure::read_error),
+            }
+        }
+    }
+
+    async fn try_now(&self) -> Result<Timestamp, Failure> {
+        let client = self.pool().get().await?;
+        let now = in_time(self.limit(), async {
+            let now = client.prepare_cached(NOW).await?;
+            let millis: i64 = client.query_one(&now, &[]).await?.try_get(0)?;
+            Ok(Timestamp::from_millis(millis.cast_unsigned()))
+        });
+        let now = now.await;
+        give_back(client, now)
     }
 
     async fn try_position_at(&self, time: Timestamp) -> Result<Position, Failure> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use daa_core::event::{AppendError, Batch, Position};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::types::ToSql;
 
 use super::connection;
 use super::connection::Session;
@@ -13,6 +12,7 @@ use super::engine::{Failure, Meaning};
 use super::job::Job;
 use super::log::{Log, Plan};
 use super::options::PostgresOptions;
+use super::recent::Recent;
 use super::schema;
 use crate::head::Head;
 use crate::queue::Outlet;
@@ -36,6 +36,7 @@ pub(super) struct Writer {
     head: Head,
     /// How far this store has appended itself.
     appended: Head,
+    recent: Recent,
     turn: i64,
     /// Until when others may be writing as well.
     shares_until: Option<Instant>,
@@ -54,11 +55,11 @@ enum Tried {
 }
 
 impl Writer {
-    pub(super) fn new(options: PostgresOptions, conn: Session, head: Head) -> Self {
+    pub(super) fn new(options: PostgresOptions, conn: Session, head: Head, recent: Recent) -> Self {
         let turn = connection::lock_key("write", &options.schema);
         let log = Log::new(*head.follow().borrow());
         let appended = Head::new(log.head);
-        Self { options, conn: Some(conn), log, head, appended, turn, shares_until: None }
+        Self { options, conn: Some(conn), log, head, appended, recent, turn, shares_until: None }
     }
 
     /// Follows how far this store has appended itself; ends with the writer.
@@ -110,6 +111,7 @@ impl Writer {
         let mut wait = BACKOFF.0;
         let mut doubtful: Option<Plan> = None;
         let mut presume = true;
+        let erasures = self.recent.erasures();
         loop {
             let tried = match doubtful.take() {
                 Some(plan) => self.send_again(plan).await,
@@ -118,6 +120,12 @@ impl Writer {
             match tried {
                 Tried::Done(mut plan) => {
                     self.log.committed(&mut plan);
+                    self.recent.committed(
+                        (Instant::now(), erasures),
+                        batches,
+                        &plan.outcomes,
+                        plan.columns.versions(),
+                    );
                     self.head.advance(self.log.head);
                     if !plan.columns.is_empty() {
                         self.appended.advance(self.log.head);
@@ -182,25 +190,19 @@ impl Writer {
         shares: bool,
         sent: &mut Option<Plan>,
     ) -> Result<bool, Failure> {
+        self.conn.take_if(|conn| !conn.lives());
         let fresh = self.conn.is_none();
         let Self { conn, log, options, turn, .. } = self;
         let conn = connected(conn, options).await?;
         if shares {
-            let (lock, head) = (conn.prepared(LOCK).await?, conn.prepared(schema::HEAD).await?);
-            // One way there and back for all three.
-            let (client, turns) = (&conn.client, [&*turn as &(dyn ToSql + Sync)]);
-            let (_, _, row) = tokio::try_join!(
-                client.batch_execute("BEGIN"),
-                client.query(&lock, &turns),
-                client.query_opt(&head, &[]),
-            )?;
+            let row = conn.begin((LOCK, &[&*turn]), schema::HEAD).await?;
             if log.is_at(schema::head_in(row.as_ref())?) {
                 self.shares_until = Some(Instant::now() + SHARES);
             }
             log.learn(conn, batches, presume).await?;
             let plan = sent.insert(log.plan(batches));
             let won = plan.columns.is_empty() || plan.columns.commit(conn).await?;
-            conn.client.batch_execute("COMMIT").await?;
+            conn.end().await?;
             return Ok(won);
         }
         if fresh {

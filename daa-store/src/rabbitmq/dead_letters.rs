@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use daa_core::bus::{BusError, DeadLetter, DeadLetterId, MAX_PAGE, Message};
+use daa_core::bus::{BusError, DeadLetter, DeadLetterId, MAX_PAGE, MAX_PAGE_BYTES, Message};
 
 use super::connection::{Connection, Redriven};
 use super::publish::{Address, Kept};
@@ -44,11 +44,18 @@ impl Connection {
         let redriven = self.redriven().await?;
         let from = after.map_or(0, |after| after.value().saturating_add(1));
         let mut reader = self.read(&self.names.dead(), from).await?;
-        let mut letters = Vec::new();
-        while letters.len() < limit.min(MAX_PAGE) {
+        let (mut letters, mut bytes) = (Vec::new(), 0);
+        while letters.len() < limit.min(MAX_PAGE) && bytes < MAX_PAGE_BYTES {
             let Some(record) = reader.next().await? else { break };
             if record.fields.get(REDRIVEN).is_none() && !redriven.ids.contains(&record.offset) {
-                letters.push(letter(record)?);
+                let at = record.offset;
+                match letter(record) {
+                    Ok(letter) => {
+                        bytes += letter.message.payload().len();
+                        letters.push(letter);
+                    }
+                    Err(error) => tracing::warn!(letter = at, %error, "passed over among the dead letters"),
+                }
             }
         }
         Ok(letters)

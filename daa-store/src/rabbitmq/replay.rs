@@ -1,12 +1,9 @@
 //! What was published before.
 
-use daa_core::bus::{BusError, BusPosition, HistoryPage, MAX_PAGE, TopicPattern};
+use daa_core::bus::{BusError, BusPosition, HistoryPage, MAX_PAGE, MAX_PAGE_BYTES, TopicPattern};
 
 use super::connection::Connection;
 use super::wire::payload;
-
-/// A page ends when it has so many bytes of payload.
-const PAGE_BYTES: usize = 8 << 20;
 
 impl Connection {
     pub(super) async fn replay(
@@ -21,7 +18,7 @@ impl Connection {
         let from = after.map_or(0, |after| after.value().saturating_add(1));
         let mut reader = self.read(&self.names.history(), from).await?;
         let (mut messages, mut bytes, mut next) = (Vec::new(), 0, after);
-        while messages.len() < limit.min(MAX_PAGE) && bytes < PAGE_BYTES {
+        while messages.len() < limit.min(MAX_PAGE) && bytes < MAX_PAGE_BYTES {
             let Some(mut record) = reader.next().await? else { return Ok(HistoryPage::new(messages, None)) };
             let at = BusPosition::new(record.offset);
             next = Some(at);

@@ -155,6 +155,35 @@ async fn an_unknown_scheme_is_refused_with_those_that_there_are() {
 }
 
 #[tokio::test]
+async fn a_file_without_a_name_is_refused() {
+    let error = refused("[store]\nurl = \"sqlite:\"\n").await;
+    assert!(matches!(error, ConfigError::NoFile { key: "store.url" }), "{error:?}");
+}
+
+#[cfg(all(feature = "postgres", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+#[tokio::test]
+async fn what_a_backend_refuses_comes_with_its_reason() {
+    use std::error::Error as _;
+
+    let cases = [
+        ("store", "postgres://me:s3cret@db/x", "schema = \"no schema\"", "store.schema"),
+        ("store", "postgres://me:s3cret@db:port/x", "", "store.url"),
+        ("bus", "nats://me:s3cret@bus", "name = \"no name\"", "bus.name"),
+        ("bus", "amqp://me:s3cret@bus:port", "", "bus.url"),
+        ("cache", "redis://me:s3cret@cache:port", "", "cache.url"),
+    ];
+    for (section, url, line, expected) in cases {
+        let store = if section == "store" { "" } else { "[store]\nurl = \"memory:\"\n" };
+        let error = refused(&format!("{store}[{section}]\nurl = \"{url}\"\n{line}\n")).await;
+        let ConfigError::Refused { key, .. } = &error else { panic!("{expected}: {error:?}") };
+        assert_eq!(*key, expected);
+        let chain = std::iter::successors(error.source(), |&cause| cause.source());
+        let said: Vec<String> = chain.map(ToString::to_string).collect();
+        assert!(!said.is_empty() && !format!("{error} {error:?} {said:?}").contains("s3cret"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_url_may_be_in_a_file_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let (file, events) = (dir.path().join("url"), dir.path().join("events.db"));

@@ -7,7 +7,7 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daa_core::bus::{EventBus, Message, SubscribeOptions};
+use daa_core::bus::{BusError, EventBus, Message, SubscribeOptions};
 use daa_core::clock::SystemClock;
 use daa_store::bus::BusName;
 use daa_store::rabbitmq::{RabbitBus, RabbitOptions};
@@ -122,7 +122,15 @@ async fn subscriptions_that_end_leave_the_connection_alone() {
         let mut subscriber = bus.subscribe(SubscribeOptions::new("t".parse().unwrap())).await.unwrap();
         for payload in ["1", "2"] {
             let message = Message::new("t".parse().unwrap(), payload);
-            let _ = bus.publish(message.with_key(format!("k{number}").parse().unwrap())).await.unwrap();
+            let message = message.with_key(format!("k{number}").parse().unwrap());
+            let published = async {
+                // The broker may refuse what a queue is to get that is being removed: then it is published again.
+                while let Err(error) = bus.publish(message.clone()).await {
+                    assert!(matches!(error, BusError::Full { .. }), "{error:?}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(Duration::from_secs(30), published).await.unwrap();
         }
         let held = subscriber.next().await.unwrap().unwrap();
         drop(subscriber);

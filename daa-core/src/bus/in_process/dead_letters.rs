@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::registry::Registry;
 use crate::bus::dead_letter::{DeadLetter, DeadLetterId};
 use crate::bus::error::BusError;
-use crate::bus::history::MAX_PAGE;
+use crate::bus::history::{MAX_PAGE, MAX_PAGE_BYTES};
 use crate::bus::published::SubscriptionId;
 
 /// How many are kept.
@@ -34,7 +34,14 @@ impl DeadLetters {
 
     pub(super) fn list(&self, after: Option<DeadLetterId>, limit: usize) -> Vec<DeadLetter> {
         let behind = self.kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
-        behind.take(limit.min(MAX_PAGE)).map(|(_, (_, letter))| letter.clone()).collect()
+        let letters = behind.map(|(_, (_, letter))| letter).take(limit.min(MAX_PAGE));
+        let mut bytes = 0;
+        let within = letters.take_while(|letter| {
+            let fits = bytes < MAX_PAGE_BYTES;
+            bytes += letter.message.payload().len();
+            fits
+        });
+        within.cloned().collect()
     }
 
     pub(super) fn redrive(&mut self, id: DeadLetterId, registry: &Registry) -> Result<(), BusError> {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::bus::history::{BusPosition, HistoryPage, MAX_PAGE};
+use crate::bus::history::{BusPosition, HistoryPage, MAX_PAGE, MAX_PAGE_BYTES};
 use crate::bus::message::Message;
 use crate::bus::pattern::TopicPattern;
 
@@ -35,13 +35,14 @@ impl History {
         let passed = after.map_or(0, |after| after.value().saturating_add(1).saturating_sub(self.first));
         let passed = usize::try_from(passed).unwrap_or(usize::MAX);
         let places = (self.first..).map(BusPosition::new).zip(&self.kept).skip(passed);
-        let wanted = places.filter(|(_, message)| pattern.matches(message.topic()));
-        let limit = limit.min(MAX_PAGE);
-        let mut messages: Vec<_> =
-            wanted.take(limit.saturating_add(1)).map(|(at, message)| (at, message.clone())).collect();
-        let more = messages.len() > limit;
-        messages.truncate(limit);
-        let next = if more { messages.last().map(|&(at, _)| at).or(after) } else { None };
-        HistoryPage::new(messages, next)
+        let mut wanted = places.filter(|(_, message)| pattern.matches(message.topic())).peekable();
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        while messages.len() < limit.min(MAX_PAGE) && bytes < MAX_PAGE_BYTES {
+            let Some((at, message)) = wanted.next() else { break };
+            bytes += message.payload().len();
+            messages.push((at, message.clone()));
+        }
+        let last = messages.last().map(|&(at, _)| at).or(after);
+        HistoryPage::new(messages, wanted.peek().and(last))
     }
 }

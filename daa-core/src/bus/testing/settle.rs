@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::{Backoff, BusError, DeadLetterId, Subscriber};
+use super::super::{Backoff, BusError, DeadLetterId, MAX_PAGE_BYTES, MAX_PAYLOAD, Subscriber};
 use super::{
-    Bus, assert_silent, dead_letters, grouped, message, options, publish, send, subscribe, take, take_text,
-    take_texts, text,
+    Bus, assert_silent, dead_letters, grouped, message, options, publish, send, soon, subscribe, take,
+    take_text, take_texts, text,
 };
 
 /// As its second attempt.
@@ -129,6 +129,28 @@ pub async fn dead_letters_come_in_pages(bus: Bus) {
     let after = page.last().map(|letter| letter.id);
     assert_eq!(bus.dead_letters(after, 10).await.unwrap(), rest);
     assert_eq!(bus.dead_letters(all.last().map(|letter| letter.id), 10).await.unwrap(), []);
+}
+
+/// However many are asked for, a page has an end, and the next goes on behind it.
+pub async fn pages_of_large_dead_letters_are_bounded(bus: Bus) {
+    let mut subscriber = subscribe(&bus, options("t")).await;
+    let large = "x".repeat(MAX_PAYLOAD);
+    let (most, count) = (MAX_PAGE_BYTES.div_ceil(MAX_PAYLOAD), MAX_PAGE_BYTES.div_ceil(MAX_PAYLOAD) + 2);
+    for _ in 0..count {
+        publish(&bus, "t", &large).await;
+        take(&mut *subscriber).await.reject("large").await.unwrap();
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    let listed = async {
+        while pages.iter().sum::<usize>() < count {
+            let page = bus.dead_letters(after, 100).await.unwrap();
+            after = page.last().map(|letter| letter.id).or(after);
+            pages.extend((!page.is_empty()).then_some(page.len()));
+        }
+    };
+    soon("all dead letters", listed).await;
+    assert!(pages.iter().all(|&page| page <= most), "{pages:?}");
+    assert_eq!(pages.iter().sum::<usize>(), count);
 }
 
 /// With all its attempts before it, and the letter is gone.

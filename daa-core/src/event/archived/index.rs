@@ -88,10 +88,10 @@ pub(super) struct End {
 }
 
 impl Index {
-    #[expect(clippy::expect_used, reason = "constants of the id alphabet")]
+    #[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
     pub(super) fn new() -> Self {
         let stream = StreamId::new(STREAM).expect("a constant stream is an id");
-        let kind = EventKind::new("archive.events.v1").expect("a constant kind is an id");
+        let kind = EventKind::constant("archive.events.v1");
         Self { stream, kind, known: Mutex::default() }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::launch::{Ready, bare, no};
-use super::{Committed, Drive, MAX_CONFLICTS, Stop};
+use super::{Committed, Drive, Stop};
+use crate::action::patience::Patience;
 use crate::action::{Action, Aim, Context, GateError, MAX_PARAMS, Opening, Pursuit, Transaction};
 use crate::event::{AppendError, ExpectedVersion, StreamWrite};
 use crate::id::{LimitKey, RunId, StreamId};
@@ -21,8 +22,8 @@ use crate::workflow::run::{
 impl Drive {
     /// Makes a decision durable, with what became of its tasks and what follows from it.
     pub(super) async fn append(&mut self, out: &Recorder, taken: &[Taken]) -> Result<Committed, Stop> {
-        let mut conflicts = 0;
-        while conflicts < MAX_CONFLICTS {
+        let mut patience = Patience::of(self.run.id().as_str());
+        loop {
             let parts = self.parts.clone();
             let mut transaction = parts.gate.transaction();
             match conclude(&self.landed, self.at_once, &mut transaction).await {
@@ -77,10 +78,10 @@ impl Drive {
                 Clash::Ended(at) => {
                     return self.ended_by_another(at, GateError::Contended { tries: 1 }).await;
                 }
-                Clash::Books => conflicts += 1,
+                Clash::Books if patience.again(&*parts.clock).await => {}
+                Clash::Books => return Err(WorkflowError::Contended { tries: patience.lost() }.into()),
             }
         }
-        Err(WorkflowError::Contended { tries: MAX_CONFLICTS }.into())
     }
 
     /// Makes what follows from a decision part of the append; `None` where the decision has to be made again.
@@ -249,7 +250,8 @@ impl Drive {
         }
         let parent = self.run.started();
         let started = RunStarted::child(parent, run.clone(), task.clone(), definition, input)
-            .with_trace(self.run.trace_of(task));
+            .with_trace(self.run.trace_of(task))
+            .with_sources(self.run.sources_before(task));
         let event = RunEvent::Started(Box::new(started)).to_new(self.parts.clock.now())?;
         Ok(Ok(StreamWrite::new(stream, ExpectedVersion::NO_STREAM, vec![event])))
     }
@@ -273,7 +275,8 @@ impl Drive {
                 ChildResult::PartlyUndone { cause: cause.to_string(), left: left.clone() }
             }
         };
-        Some((parent.run.clone(), RunEvent::ChildEnded { task, result }))
+        let sources = self.run.all_sources();
+        Some((parent.run.clone(), RunEvent::ChildEnded { task, result, sources }))
     }
 
     /// The task whose action has this stream, among those that have just begun.
@@ -357,8 +360,9 @@ impl Launches {
             Ok(Opening::Ready(attempt)) => self.tasks.push((task.clone(), How::Attempt(attempt))),
             Ok(Opening::Withheld(error)) => self.decided.push(withheld(task, error)),
             Ok(Opening::Refused(refusal)) => self.decided.push(bare(task, refused(refusal))),
-            Err(GateError::InProgress { id }) => {
-                let (endorsement, pursuit) = (None, Pursuit::Again);
+            // What has ended is not kept waiting until the rules can decide on what comes next.
+            Ok(Opening::Later) | Err(GateError::InProgress { .. }) => {
+                let (id, endorsement, pursuit) = (action.id().clone(), None, Pursuit::Again);
                 let aim = Aim { id, action: Some(action), context, endorsement, pursuit };
                 self.tasks.push((task.clone(), How::Pursue { aim, unasked: None }));
             }

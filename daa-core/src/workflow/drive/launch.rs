@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Drive;
 use crate::action::{Action, ActionError, Aim, Context, Endorsement, Pursuit, Seen};
+use crate::digest::Digest;
 use crate::failure_text::{error_text, shortened};
 use crate::id::{ActionId, ActionKind};
 use crate::workflow::flight::{Flight, How, Landed, Verdict};
@@ -58,13 +59,13 @@ impl Drive {
             return Err(StepError::Mismatch("the step is no action".to_owned()));
         };
         let action = approval_action(&self.run, task, &subject)?;
-        let verdict = self.parts.gate.verdict(&action, &self.run.context(task));
+        let ruleset = self.parts.gate.ruleset(&action, &self.run.context(task));
         let reason = match &subject {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         let reason = shortened(reason);
-        Ok(Ready::Decided(TaskResult::Asked { subject: digest, ruleset: verdict.ruleset, reason }))
+        Ok(Ready::Decided(TaskResult::Asked { subject: digest, ruleset, reason }))
     }
 }
 
@@ -92,19 +93,25 @@ pub(in crate::workflow) fn approval_action(
     subject: &Value,
 ) -> Result<Action, StepError> {
     let out_of_bounds = |error: ActionError| StepError::OutOfBounds(error.to_string());
-    let id = format!("{}/{task}/approval", run.id());
-    let id = ActionId::new(&id).map_err(|error| StepError::OutOfBounds(error.to_string()))?;
-    Action::new(id, approve_kind(), run.started().actor.clone())
-        .and_then(|action| {
-            action.with_params(serde_json::json!({
-                "run": run.id().as_str(),
-                "workflow": run.started().workflow.as_str(),
-                "step": task.to_string(),
-                "asked_by": run.started().actor.as_str(),
-                "subject": subject,
-            }))
-        })
-        .map_err(out_of_bounds)
+    // Each answer is an action of its own: what was answered may have to be asked again.
+    let (name, version) = (format!("{}/{task}/approval", run.id()), run.version().get());
+    let digest = || Digest::builder("daa approval v1").field(name.as_bytes()).number(version).finish();
+    let new = |id: String| {
+        let id = ActionId::new(&id).map_err(|error| StepError::OutOfBounds(error.to_string()))?;
+        Action::new(id, approve_kind(), run.started().actor.clone()).map_err(out_of_bounds)
+    };
+    // Where the names of run and step leave no room, a hash of them stands for all of it.
+    let action = new(format!("{name}/{version}")).or_else(|_| new(format!("approval/{}", digest())));
+    action.and_then(|action| {
+        let action = action.with_params(serde_json::json!({
+            "run": run.id().as_str(),
+            "workflow": run.started().workflow.as_str(),
+            "step": task.to_string(),
+            "asked_by": run.started().actor.as_str(),
+            "subject": subject,
+        }));
+        action.map_err(out_of_bounds)
+    })
 }
 
 /// The kind of action that an approval is for the rules.

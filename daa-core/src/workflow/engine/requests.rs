@@ -3,9 +3,7 @@
 use serde_json::Value;
 
 use super::{RegisterError, WorkflowEngine};
-use crate::action::{Action, Context, Decision, Verdict};
-use crate::clock::Timestamp;
-use crate::digest::Digest;
+use crate::action::{Action, Context, Decision, Transaction, Verdict};
 use crate::event::{AppendError, Batch, ExpectedVersion, StreamWrite};
 use crate::id::{AgentId, RunId, SignalName};
 use crate::workflow::archive;
@@ -31,12 +29,13 @@ impl WorkflowEngine {
         let stream = load::stream(run)?;
         for _ in 0..MAX_CONFLICTS {
             let state = archive::load_open(&self.parts, run).await?;
-            let now = self.parts.clock.now();
+            let mut transaction = self.parts.gate.transaction();
+            let now = transaction.now();
             let escalated = match &request {
                 Request::Answer(answer) => self.escalated(&state, &answer.task).await?,
                 _ => None,
             };
-            let (event, refused) = match self.grant(&state, &request, escalated, now) {
+            let (event, refused) = match self.grant(&state, &request, escalated, &mut transaction).await? {
                 Ok(None) => return Ok(()),
                 Ok(Some(event)) => (event, None),
                 Err(Refused::RulesChanged { asked, current }) => {
@@ -56,8 +55,8 @@ impl WorkflowEngine {
             };
             let expected = ExpectedVersion::Exact(state.version());
             let write = StreamWrite::new(stream.clone(), expected, vec![event.to_new(now)?]);
-            match self.parts.store.append(Batch::new().with(write)).await {
-                Ok(_) => return refused.map_or(Ok(()), |refused| Err(refused.into())),
+            match transaction.commit(vec![write]).await {
+                Ok(()) => return refused.map_or(Ok(()), |refused| Err(refused.into())),
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -72,54 +71,68 @@ impl WorkflowEngine {
         Ok(status.filter(|status| status.digest == asked).map(|status| status.action))
     }
 
-    fn grant(
+    async fn grant(
         &self,
         run: &Run,
         request: &Request,
         escalated: Option<Action>,
-        now: Timestamp,
-    ) -> Result<Option<RunEvent>, Refused> {
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Result<Option<RunEvent>, Refused>, WorkflowError> {
+        let now = transaction.now();
         if let (Request::RollBack { .. }, Some(parent)) = (request, &run.started().parent) {
-            return Err(Refused::PartOf { parent: parent.run.clone() });
+            return Ok(Err(Refused::PartOf { parent: parent.run.clone() }));
         }
-        let mut ruleset = None;
         if let Request::Answer(answer) = request {
-            let event = run.accept(request.clone(), None, now)?;
-            let verdict = self.may_answer(run, answer, escalated)?;
-            ruleset = Some(verdict);
+            let event = match run.accept(request.clone(), None, now) {
+                Ok(event) => event,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            let (action, verdict) = match self.may_answer(run, answer, escalated, transaction).await? {
+                Ok(permitted) => permitted,
+                Err(refused) => return Ok(Err(refused)),
+            };
             if event.is_none() {
-                return Ok(None);
+                return Ok(Ok(None));
             }
+            let accepted = run.accept(request.clone(), Some(verdict.ruleset), now);
+            if let Ok(Some(_)) = &accepted {
+                let context = run.context(&answer.task);
+                transaction.enact(&action, &context, verdict).await.map_err(WorkflowError::Gate)?;
+            }
+            return Ok(accepted);
         }
-        run.accept(request.clone(), ruleset, now)
+        Ok(run.accept(request.clone(), None, now))
     }
 
-    /// Asks the rules whether somebody may answer a request: an action of kind `workflow.approve`, in their name.
-    fn may_answer(&self, run: &Run, answer: &Answer, escalated: Option<Action>) -> Result<Digest, Refused> {
-        let refused = |reason: String, rules| Refused::NotEntitled { by: answer.by.clone(), reason, rules };
-        let subject = match run.subject(&answer.task) {
-            Some((subject, _)) => subject,
-            None => match escalated {
-                Some(action) => serde_json::to_value(&action).unwrap_or_default(),
-                None => return Err(Refused::NotAsked { task: answer.task.clone() }),
-            },
+    /// Asks the rules whether somebody may answer a request: an action of kind `workflow.approve`, in their name. Answers
+    /// that action, and what permits it.
+    async fn may_answer(
+        &self,
+        run: &Run,
+        answer: &Answer,
+        escalated: Option<Action>,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Result<(Action, Verdict), Refused>, WorkflowError> {
+        let action = match answering_action(run, answer, escalated) {
+            Ok(action) => action,
+            Err(refused) => return Ok(Err(refused)),
         };
-        let action = approval_action(run, &answer.task, &subject)
-            .map_err(|error| refused(error.to_string(), Vec::new()))?;
-        let id = action.id().clone();
-        let action =
-            action.renamed(id, answer.by.clone()).map_err(|error| refused(error.to_string(), Vec::new()))?;
         let context: Context = run.context(&answer.task);
-        let Verdict { decision, ruleset, rules } = self.parts.gate.verdict(&action, &context);
+        let verdict = transaction.verdict(&action, &context).await.map_err(WorkflowError::Gate)?;
+        let ruleset = verdict.ruleset;
         // Rules that changed are told first: whoever asked under the old ones has to ask again.
         match run.asked_under(&answer.task) {
-            Some(asked) if asked != ruleset => return Err(Refused::RulesChanged { asked, current: ruleset }),
+            Some(asked) if asked != ruleset => {
+                return Ok(Err(Refused::RulesChanged { asked, current: ruleset }));
+            }
             _ => {}
         }
-        match decision {
-            Decision::Permit => Ok(ruleset),
-            Decision::Deny { reason } | Decision::Escalate { reason } => Err(refused(reason, rules)),
-        }
+        Ok(match verdict.decision {
+            Decision::Permit => Ok((action, verdict)),
+            Decision::Deny { reason } | Decision::Escalate { reason } => {
+                Err(Refused::NotEntitled { by: answer.by.clone(), reason, rules: verdict.rules })
+            }
+        })
     }
 
     /// Sends a signal. With a `key` it counts once, however often it is sent.
@@ -242,4 +255,19 @@ impl WorkflowEngine {
         }
         Err(WorkflowError::Contended { tries: MAX_CONFLICTS }.into())
     }
+}
+
+/// What the rules are asked about whoever answers.
+fn answering_action(run: &Run, answer: &Answer, escalated: Option<Action>) -> Result<Action, Refused> {
+    let refused = |reason: String| Refused::NotEntitled { by: answer.by.clone(), reason, rules: Vec::new() };
+    let subject = match run.subject(&answer.task) {
+        Some((subject, _)) => subject,
+        None => match escalated {
+            Some(action) => serde_json::to_value(&action).unwrap_or_default(),
+            None => return Err(Refused::NotAsked { task: answer.task.clone() }),
+        },
+    };
+    let action = approval_action(run, &answer.task, &subject).map_err(|error| refused(error.to_string()))?;
+    let id = action.id().clone();
+    action.renamed(id, answer.by.clone()).map_err(|error| refused(error.to_string()))
 }

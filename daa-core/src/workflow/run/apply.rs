@@ -1,6 +1,8 @@
 //! How each event changes the state. An event that makes no sense where it stands changes nothing: a log that
 //! somebody else wrote to cannot make a reader fail.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::event::{ChildResult, RunEvent, RunOutcome, Task, Undone, Wait};
@@ -11,6 +13,7 @@ use super::state::{Run, Spot};
 use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::event::Version;
+use crate::id::SourceId;
 use crate::workflow::definition::{OnFailure, StepIndex, StepKind};
 
 /// How many keys of signals are remembered, and how many signals wait to be taken.
@@ -48,7 +51,8 @@ impl Run {
                 lane.state = LaneState::Waiting { on, until };
                 deadline
             }),
-            RunEvent::Succeeded { task, output, cost, replayed } => {
+            RunEvent::Succeeded { task, output, cost, replayed, sources } => {
+                self.came_from(&task, sources);
                 self.succeeded(&task, output, cost, replayed);
             }
             RunEvent::Failed { task, error, again, effect, output } => {
@@ -98,11 +102,14 @@ impl Run {
                 }
                 None
             }),
-            RunEvent::ChildEnded { task, result } => match result {
-                ChildResult::Completed(output) => self.child_completed(&task, output),
-                ChildResult::Failed(error) => self.failed(&task, StepError::Child(error), None, None),
-                ChildResult::PartlyUndone { cause, left } => self.partly_undone(&task, &cause, &left),
-            },
+            RunEvent::ChildEnded { task, result, sources } => {
+                self.came_from(&task, sources);
+                match result {
+                    ChildResult::Completed(output) => self.child_completed(&task, output),
+                    ChildResult::Failed(error) => self.failed(&task, StepError::Child(error), None, None),
+                    ChildResult::PartlyUndone { cause, left } => self.partly_undone(&task, &cause, &left),
+                }
+            }
             RunEvent::RollBackRequested { by, reason, .. } => {
                 if let Phase::Ended(RunOutcome::Completed { .. }) = self.state.phase {
                     self.state.phase = Phase::RollingBack(FailureCause::Cancelled { by, reason });
@@ -205,6 +212,18 @@ impl Run {
             && let Some(lane) = self.lane_mut(spot)
         {
             change(lane);
+        }
+    }
+
+    /// What a task yields comes from these untrusted sources.
+    fn came_from(&mut self, task: &Task, sources: BTreeSet<SourceId>) {
+        if sources.is_empty() {
+            return;
+        }
+        let lane = self.spot(task).and_then(|spot| self.lane_mut(spot));
+        if let Some(lane) = lane.filter(|lane| !lane.state.is_over()) {
+            lane.sources.extend(sources);
+            self.tainted = true;
         }
     }
 

@@ -1,8 +1,9 @@
 //! What happens to a run, as events of its stream.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
@@ -14,7 +15,8 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::event::{DecodeError, NewEvent, RecordedEvent};
 use crate::id::{
-    AgentId, EventKind, IdError, LimitKey, RunId, SignalName, StepName, StreamId, WorkerName, WorkflowName,
+    AgentId, EventKind, IdError, LimitKey, RunId, SignalName, SourceId, StepName, StreamId, WorkerName,
+    WorkflowName,
 };
 use crate::workflow::definition::Compiled;
 use crate::workflow::trace::TraceContext;
@@ -146,6 +148,9 @@ pub struct RunStarted {
     /// It is performed by whoever started it, and no worker takes it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub attached: bool,
+    /// The untrusted sources of what it was given.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sources: BTreeSet<SourceId>,
 }
 
 impl RunStarted {
@@ -167,6 +172,7 @@ impl RunStarted {
             parent: Some(Parent { run: parent.run.clone(), task }),
             trace: None,
             attached: false,
+            sources: BTreeSet::new(),
         }
     }
 
@@ -182,11 +188,18 @@ impl RunStarted {
             parent: None,
             trace: None,
             attached: true,
+            sources: BTreeSet::new(),
         }
     }
 
     pub(in crate::workflow) fn with_trace(self, trace: Option<TraceContext>) -> Self {
         Self { trace, ..self }
+    }
+
+    /// What it was given comes from these sources too.
+    pub(in crate::workflow) fn with_sources(mut self, sources: impl IntoIterator<Item = SourceId>) -> Self {
+        self.sources.extend(sources);
+        self
     }
 }
 
@@ -370,6 +383,9 @@ pub enum RunEvent {
         /// It had taken effect before the run asked for it.
         #[serde(default, skip_serializing_if = "is_default")]
         replayed: bool,
+        /// The untrusted sources of what it yields.
+        #[serde(default, skip_serializing_if = "is_default")]
+        sources: BTreeSet<SourceId>,
     },
     /// A try failed.
     Failed {
@@ -456,6 +472,9 @@ pub enum RunEvent {
         task: Task,
         /// How.
         result: ChildResult,
+        /// The untrusted sources of what it yields.
+        #[serde(default, skip_serializing_if = "is_default")]
+        sources: BTreeSet<SourceId>,
     },
     /// What a completed run did is to be undone after all.
     RollBackRequested {
@@ -556,15 +575,9 @@ macro_rules! kinds {
     ($($variant:ident => $kind:literal,)*) => {
         impl RunEvent {
             /// The kind that events of this variant are stored under.
-            fn kind(&self) -> EventKind {
-                mod kind {
-                    use super::{EventKind, LazyLock};
-                    $(#[expect(non_upper_case_globals, reason = "named after the variant")]
-                    pub(super) static $variant: LazyLock<EventKind> =
-                        LazyLock::new(|| EventKind::new($kind).expect("a constant kind is an id"));)*
-                }
+            const fn kind(&self) -> EventKind {
                 match self {
-                    $(Self::$variant { .. } => kind::$variant.clone(),)*
+                    $(Self::$variant { .. } => const { EventKind::constant($kind) },)*
                 }
             }
         }
@@ -615,8 +628,8 @@ impl RunEvent {
     }
 
     /// A task that is no action is done.
-    pub(in crate::workflow) const fn done(task: Task, output: Value) -> Self {
-        Self::Succeeded { task, output, cost: None, replayed: false }
+    pub(in crate::workflow) fn done(task: Task, output: Value) -> Self {
+        Self::Succeeded { task, output, cost: None, replayed: false, sources: BTreeSet::new() }
     }
 
     /// Reads a recorded event; `None` when it is not about a run.
@@ -648,6 +661,7 @@ mod tests {
             RunEvent::Failed { task: task.clone(), error, again: None, effect: true, output: Value::Null };
         assert_eq!(failed, expected);
         let ended = read(json!({ "child_ended": { "task": "s", "result": { "failed": "why" } } }));
-        assert_eq!(ended, RunEvent::ChildEnded { task, result: ChildResult::Failed("why".to_owned()) });
+        let result = ChildResult::Failed("why".to_owned());
+        assert_eq!(ended, RunEvent::ChildEnded { task, result, sources: BTreeSet::new() });
     }
 }

@@ -22,6 +22,14 @@ impl Run {
 
     /// What the rules are told beside an action of the run.
     pub(in crate::workflow) fn context(&self, task: &Task) -> Context {
+        let context = self.facts(task).with_sources(self.sources_before(task));
+        match self.trace_of(task) {
+            Some(trace) => context.with_trace(trace),
+            None => context,
+        }
+    }
+
+    fn facts(&self, task: &Task) -> Context {
         if let Some(given) = &self.definition.given {
             return given.context.clone();
         }

@@ -88,9 +88,10 @@ impl Run {
         let replayed = matches!(result, TaskResult::Replayed(_));
         let event = match result {
             TaskResult::Succeeded(outcome) | TaskResult::Replayed(outcome) => {
-                let Outcome { output, cost } = outcome;
+                let sources = outcome.sources().clone();
+                let Outcome { output, cost, .. } = outcome;
                 match step.gives.check(task.step.as_str(), &output) {
-                    Ok(()) => RunEvent::Succeeded { task: task.clone(), output, cost, replayed },
+                    Ok(()) => RunEvent::Succeeded { task: task.clone(), output, cost, replayed, sources },
                     Err(mismatch) => spoilt(task, StepError::Mismatch(mismatch.to_string()), output),
                 }
             }

@@ -10,7 +10,7 @@ use super::failure::{FailureCause, StepError};
 use crate::amount::Money;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
-use crate::id::{LimitKey, SignalName, StepName};
+use crate::id::{LimitKey, SignalName, SourceId, StepName};
 
 /// The sum of the events of a run, so that a reader can begin here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,6 +136,9 @@ pub(super) struct Lane {
     /// What it cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cost: Option<Money>,
+    /// The untrusted sources of its output.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) sources: BTreeSet<SourceId>,
     /// It had taken effect before the run asked for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) replayed: bool,
@@ -160,6 +163,7 @@ impl Lane {
         undo_checks: 0,
         undo_error: None,
         cost: None,
+        sources: BTreeSet::new(),
         replayed: false,
     };
 }

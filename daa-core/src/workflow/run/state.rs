@@ -45,6 +45,8 @@ pub(in crate::workflow) struct Run {
     pub(super) ready: BTreeSet<StepIndex>,
     pub(super) open: BTreeSet<StepIndex>,
     pub(super) unsettled: usize,
+    /// Whether anything that happened in it comes from an untrusted source.
+    pub(super) tainted: bool,
 }
 
 /// Something to be done once the events are durable.
@@ -161,6 +163,7 @@ impl Run {
             ready: BTreeSet::new(),
             open: BTreeSet::new(),
             unsettled: 0,
+            tainted: state.steps.iter().flat_map(|step| &step.lanes).any(|lane| !lane.sources.is_empty()),
             snapshot: Version::EMPTY,
             too_large: false,
             state,

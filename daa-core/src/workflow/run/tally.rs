@@ -38,7 +38,8 @@ impl Run {
             let Some(lane) = state.lanes.first() else { return StepEnd::Skipped };
             match &lane.state {
                 LaneState::Done => StepEnd::Succeeded {
-                    outcome: Outcome { output: state.output.clone(), cost: lane.cost },
+                    outcome: Outcome::of(state.output.clone(), lane.cost)
+                        .with_sources(lane.sources.iter().cloned()),
                     replayed: lane.replayed,
                     undo: self.undo_end(step.name.as_str(), lane),
                 },

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+use crate::clock::Timestamp;
 use crate::event::{
     AppendError, Appended, Batch, EventStore, PageSize, Position, ReadError, RecordedEvent, Subscription,
     Version,
@@ -148,6 +149,11 @@ impl EventStore for CrashStore {
     async fn head(&self) -> Result<Position, ReadError> {
         self.alive()?;
         self.inner.head().await
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>, ReadError> {
+        self.alive()?;
+        self.inner.now().await
     }
 
     async fn erase(&self, stream: &StreamId, up_to: Version) -> Result<u64, AppendError> {

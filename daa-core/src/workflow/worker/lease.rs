@@ -283,7 +283,6 @@ fn span_millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-#[expect(clippy::expect_used, reason = "a constant of the id alphabet")]
-fn kind() -> EventKind {
-    EventKind::new(KIND).expect("a constant kind is an id")
+const fn kind() -> EventKind {
+    EventKind::constant(KIND)
 }

@@ -25,7 +25,7 @@ impl Policy for Rules {
             "escalated" => Decision::Escalate { reason: "ask somebody".to_owned() },
             _ => Decision::Permit,
         };
-        Verdict { decision, ruleset: Digest::builder("rules").finish(), rules: Vec::new() }
+        Verdict::new(decision, Digest::builder("rules").finish(), Vec::new())
     }
 }
 

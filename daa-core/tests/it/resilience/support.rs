@@ -23,7 +23,7 @@ pub(crate) struct PermitAll;
 impl Policy for PermitAll {
     fn decide(&self, _: &Request<'_>) -> Verdict {
         let ruleset = Digest::builder("daa test permit all v1").finish();
-        Verdict { decision: Decision::Permit, ruleset, rules: Vec::new() }
+        Verdict::new(Decision::Permit, ruleset, Vec::new())
     }
 }
 

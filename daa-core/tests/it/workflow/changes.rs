@@ -195,7 +195,7 @@ impl Policy for Moody {
             true => Decision::Deny { reason: "not today".to_owned() },
             false => Decision::Permit,
         };
-        Verdict { decision, ruleset: Digest::of(b"moody"), rules: Vec::new() }
+        Verdict::new(decision, Digest::of(b"moody"), Vec::new())
     }
 }
 

@@ -3,11 +3,15 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use daa_core::action::ActionEvent;
+use daa_core::event::{EventStore, PageSize, Position};
 use daa_core::workflow::testing::Script;
-use daa_core::workflow::{Condition, FailureCause, Retry, RunOutcome, Step, StepError, Template, Workflow};
+use daa_core::workflow::{
+    Condition, FailureCause, Retry, RunOutcome, Start, Step, StepError, Template, TraceContext, Workflow,
+};
 use serde_json::json;
 
-use super::world::{Bench, completed};
+use super::world::{Bench, alice, completed};
 
 fn workflow(name: &str) -> Workflow {
     Workflow::new(name.parse().unwrap())
@@ -149,4 +153,40 @@ async fn a_child_run_does_a_step() {
         .with_output("${sub}");
     assert_eq!(bench.run(&parent, json!(null)).await, completed(42));
     assert_eq!(bench.outside.log(), ["run-1/sub/b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_decision_of_a_traced_run_names_its_trace_and_a_span_of_its_own() {
+    let bench = Bench::new();
+    let trace: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    bench.engine.register(workflow("child").with_step(action("b", "b", json!({})))).await.unwrap();
+    let parent = workflow("parent").with_step(action("a", "a", json!({}))).with_step(Step::workflow(
+        "sub".parse().unwrap(),
+        "child".parse().unwrap(),
+        json!({}),
+    ));
+    bench.engine.register(parent.clone()).await.unwrap();
+    let start = Start::new("traced".parse().unwrap(), parent.name.clone(), alice(), json!({}));
+    bench.engine.start(start.with_trace(trace.clone())).await.unwrap();
+    bench.engine.start(Start::new("bare".parse().unwrap(), parent.name, alice(), json!({}))).await.unwrap();
+    let serving = bench.serve("main");
+    for run in ["traced", "bare"] {
+        assert!(bench.engine.outcome(&run.parse().unwrap()).await.unwrap().is_completed());
+    }
+    serving.stop().await.unwrap();
+    let (mut spans, mut bare) = (vec![trace.span_id()], 0);
+    for event in bench.store.read_all(Position::START, PageSize::default()).await.unwrap() {
+        let Ok(Some(ActionEvent::Permitted { action, context, .. })) = ActionEvent::read(&event) else {
+            continue;
+        };
+        let Some(found) = context.trace() else {
+            assert!(action.id().as_str().starts_with("bare"));
+            bare += 1;
+            continue;
+        };
+        assert_eq!(found.trace_id(), trace.trace_id());
+        assert!(!spans.contains(&found.span_id()), "{}", action.id());
+        spans.push(found.span_id());
+    }
+    assert_eq!((spans.len(), bare), (3, 2));
 }

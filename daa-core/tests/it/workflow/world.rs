@@ -33,7 +33,7 @@ impl Policy for ByKind {
             }
             _ => Decision::Permit,
         };
-        Verdict { decision, ruleset: Digest::of(self.0.as_bytes()), rules: Vec::new() }
+        Verdict::new(decision, Digest::of(self.0.as_bytes()), Vec::new())
     }
 }
 

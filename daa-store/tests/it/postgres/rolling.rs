@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use daa_core::clock::Timestamp;
 use daa_core::event::{
-    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent, Version,
+    AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, Position, RecordedEvent,
+    StreamWrite, Version,
 };
 use daa_store::postgres::{PostgresEventStore, PostgresOptions};
 
@@ -215,7 +216,7 @@ async fn old_and_new_programs_side_by_side_lose_nothing_while_the_schema_changes
     let schema = first_format().await;
     let name = schema.name.clone();
     let told = tokio::task::spawn_blocking(move || roll(&name)).await.unwrap();
-    assert_eq!(format_of(&schema).await, (2, 1));
+    assert_eq!(format_of(&schema).await, (3, 1));
 
     let store = schema.open().await;
     let all = everything(&store).await;
@@ -262,7 +263,7 @@ async fn eight_that_find_the_first_format_at_the_same_moment_change_it_once() {
         assert_eq!(store.head().await.unwrap(), Position::new(1));
         store.close().await;
     }
-    assert_eq!(format_of(&schema).await, (2, 1));
+    assert_eq!(format_of(&schema).await, (3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -286,9 +287,67 @@ async fn a_schema_that_has_to_change_waits_for_a_long_transaction_and_others_do_
     assert_eq!(format_of(&schema).await, (1, 1));
     long.batch_execute("COMMIT").await.unwrap();
     let store = opening.await.unwrap().unwrap();
-    assert_eq!(format_of(&schema).await, (2, 1));
+    assert_eq!(format_of(&schema).await, (3, 1));
     assert_eq!(store.head().await.unwrap().get(), number as u64);
     store.close().await;
+}
+
+/// Writes of several lengths to one stream, with those of another between them, are read from any version on in pages of
+/// any size, and erased up to any: whether the schema has an entry for each write, as new ones, or for each event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_begins_and_ends_anywhere_within_a_write() {
+    let fresh = Schema::new();
+    fresh.open().await.close().await;
+    assert_eq!(format_of(&fresh).await, (3, 3), "older programs would look for each event");
+    for schema in [fresh, first_format().await] {
+        let store = schema.open().await;
+        let event = |number: u64| {
+            let payload = number.to_string().into();
+            NewEvent::new("test.numbered.v1".parse().unwrap(), Timestamp::EPOCH, payload)
+        };
+        let mut count = 0;
+        for len in [1_u64, 40, 1, 1, 7, 2, 1] {
+            let events = |from: u64| (from..from + len).map(event).collect();
+            let at = |version| ExpectedVersion::Exact(Version::new(version));
+            let batch = Batch::new()
+                .with(StreamWrite::new("other".parse().unwrap(), at(count), events(count)))
+                .with(StreamWrite::new("numbered".parse().unwrap(), at(count), events(count)));
+            store.append(batch).await.unwrap();
+            count += len;
+        }
+        let stream = "numbered".parse().unwrap();
+        for after in 0..=count {
+            for size in [1, 3, 50, 1_000] {
+                let page =
+                    store.read_stream(&stream, Version::new(after), PageSize::new(size)).await.unwrap();
+                let read: Vec<String> =
+                    page.iter().map(|event| String::from_utf8(event.payload.to_vec()).unwrap()).collect();
+                let expected: Vec<String> =
+                    (after..count).take(size).map(|number| number.to_string()).collect();
+                assert_eq!(read, expected, "{size} behind {after}");
+            }
+        }
+        store.close().await;
+        // One that knows nothing of the streams yet.
+        let store = schema.open().await;
+        let wrong = Batch::new().with(StreamWrite::new(
+            "numbered".parse().unwrap(),
+            ExpectedVersion::Exact(Version::new(count - 1)),
+            vec![event(0)],
+        ));
+        let refused = store.append(wrong).await;
+        let actual = Version::new(count);
+        assert!(
+            matches!(refused, Err(AppendError::Conflict { actual: at, .. }) if at == actual),
+            "{refused:?}"
+        );
+        for (up_to, erased) in [(0, 0), (5, 5), (41, 36), (42, 1), (count + 9, count - 42)] {
+            assert_eq!(store.erase(&stream, Version::new(up_to)).await.unwrap(), erased, "up to {up_to}");
+        }
+        let other = store.read_stream(&"other".parse().unwrap(), Version::EMPTY, PageSize::default()).await;
+        assert!(other.unwrap().iter().all(|event| !event.is_erased()));
+        store.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,6 +364,8 @@ async fn the_position_at_a_moment_is_known_since_the_second_format() {
     };
     let store = schema.open().await;
     let migrated = now().await;
+    let told = store.now().await.unwrap().expect("the server has a clock");
+    assert!(migrated <= told && told <= now().await);
     assert_eq!(store.position_at(migrated).await.unwrap(), Position::START, "nobody knows when that was");
     let mut moments = Vec::new();
     for number in 3..40 {

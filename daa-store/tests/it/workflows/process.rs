@@ -37,7 +37,7 @@ struct Permit;
 
 impl Policy for Permit {
     fn decide(&self, _: &Request<'_>) -> Verdict {
-        Verdict { decision: Decision::Permit, ruleset: Digest::of(b"everything"), rules: Vec::new() }
+        Verdict::new(Decision::Permit, Digest::of(b"everything"), Vec::new())
     }
 }
 

@@ -17,6 +17,7 @@ fn started(run: RunId) -> RunEvent {
         parent: None,
         trace: None,
         attached: false,
+        sources: Default::default(),
     }))
 }
 

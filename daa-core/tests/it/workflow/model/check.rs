@@ -373,7 +373,7 @@ impl<'a> Records<'a> {
         for entry in history {
             match &entry.event {
                 RunEvent::Succeeded { task, .. } => done.push(task.clone()),
-                RunEvent::ChildEnded { task, result } => match result {
+                RunEvent::ChildEnded { task, result, .. } => match result {
                     // Nothing of it is left.
                     ChildResult::Failed(_) => {}
                     ChildResult::Completed(_) | ChildResult::PartlyUndone { .. } => done.push(task.clone()),

@@ -1,0 +1,425 @@
+//! Which nodes are connected, over which connections, and who waits for them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use daa_core::clock::Timestamp;
+use libp2p::core::Endpoint;
+use libp2p::core::multiaddr::Protocol as Part;
+use libp2p::core::transport::PortUse;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
+};
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::gate::Gates;
+use super::handler::{Ask, FromHandler, Handler, ToHandler};
+use super::limits::{ConnectionLimits, Counted, TooMany, is_local};
+use crate::auth::{Auth, HandshakeError};
+use crate::node_id::NodeId;
+use crate::stream::PeerStream;
+use crate::transport::session::Live;
+use crate::transport::{ConnectError, TransportEvent};
+
+/// How many events may wait for the rest of the node before nobody else is let in.
+const BEHIND: usize = 4_096;
+/// The most groups of addresses of one node that are tried.
+const DIALS: usize = 16;
+
+/// The connections to one node, the best first.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) connection: ConnectionId,
+    pub(super) live: Live,
+    pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) address: Multiaddr,
+    pub(super) is_relayed: bool,
+}
+
+/// What the transport and its behaviour share.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    nodes: Arc<Mutex<HashMap<NodeId, Vec<Link>>>>,
+    pub(super) events: mpsc::UnboundedSender<TransportEvent>,
+    /// How many events wait.
+    pub(super) waiting: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Table {
+    pub(super) fn new(events: mpsc::UnboundedSender<TransportEvent>) -> Self {
+        Self { nodes: Arc::default(), events, waiting: Arc::default() }
+    }
+
+    pub(super) fn nodes(&self) -> MutexGuard<'_, HashMap<NodeId, Vec<Link>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn best(&self, node: &NodeId) -> Option<Link> {
+        self.nodes().get(node)?.first().cloned()
+    }
+
+    pub(super) fn tell(&self, event: TransportEvent) {
+        use std::sync::atomic::Ordering;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.events.send(event).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.waiting.load(std::sync::atomic::Ordering::Relaxed) > BEHIND
+    }
+}
+
+pub(super) type Reply = oneshot::Sender<Result<NodeId, ConnectError>>;
+
+/// Somebody who waits for a connection.
+#[derive(Debug)]
+struct Wish {
+    node: Option<NodeId>,
+    dials: HashSet<ConnectionId>,
+    reply: Reply,
+}
+
+#[derive(Debug)]
+struct Connection {
+    peer: PeerId,
+    address: Multiaddr,
+    is_relayed: bool,
+    node: Option<NodeId>,
+}
+
+pub(super) struct Peers {
+    auth: Auth,
+    own: PeerId,
+    gates: Gates,
+    counted: Counted,
+    began: Instant,
+    is_lan_only: bool,
+    table: Table,
+    streams: mpsc::Sender<PeerStream>,
+    connections: HashMap<ConnectionId, Connection>,
+    expected: HashMap<ConnectionId, NodeId>,
+    wishes: Vec<Wish>,
+    queue: VecDeque<ToSwarm<std::convert::Infallible, ToHandler>>,
+    waker: Option<Waker>,
+}
+
+impl Peers {
+    pub(super) fn new(
+        auth: Auth,
+        own: PeerId,
+        gates: Gates,
+        (limits, is_lan_only): (ConnectionLimits, bool),
+        table: Table,
+        streams: mpsc::Sender<PeerStream>,
+    ) -> Self {
+        Self {
+            auth,
+            own,
+            gates,
+            counted: Counted::new(limits),
+            began: Instant::now(),
+            is_lan_only,
+            table,
+            streams,
+            connections: HashMap::new(),
+            expected: HashMap::new(),
+            wishes: Vec::new(),
+            queue: VecDeque::new(),
+            waker: None,
+        }
+    }
+
+    fn push(&mut self, event: ToSwarm<std::convert::Infallible, ToHandler>) {
+        self.queue.push_back(event);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Connects to a node.
+    pub(super) fn connect(&mut self, node: Option<NodeId>, addresses: Vec<Multiaddr>, reply: Reply) {
+        let known = match node {
+            Some(node) => self.table.best(&node).map(|_| node),
+            None => self.already_at(&addresses),
+        };
+        if let Some(node) = known {
+            let _ = reply.send(Ok(node));
+            return;
+        }
+        let mut dials = HashSet::new();
+        for dial in dials_to(addresses) {
+            if let Some(node) = node {
+                self.expected.insert(dial.connection_id(), node);
+            }
+            dials.insert(dial.connection_id());
+            self.push(ToSwarm::Dial { opts: dial });
+        }
+        if dials.is_empty() {
+            let _ = reply.send(Err(ConnectError::NoAddress));
+            return;
+        }
+        // Those who gave up.
+        self.wishes.retain(|wish| !wish.reply.is_closed());
+        self.wishes.push(Wish { node, dials, reply });
+    }
+
+    /// The node that is connected at one of these addresses, by the peer id in it.
+    fn already_at(&self, addresses: &[Multiaddr]) -> Option<NodeId> {
+        let peers: Vec<PeerId> = addresses.iter().filter_map(peer_of).collect();
+        let mut proved = self.connections.values().filter(|connection| peers.contains(&connection.peer));
+        proved.find_map(|connection| connection.node)
+    }
+
+    /// Ends all connections to a node.
+    pub(super) fn disconnect(&mut self, node: &NodeId) {
+        let links = self.table.nodes().get(node).cloned().unwrap_or_default();
+        for link in links {
+            self.close(link.connection);
+        }
+    }
+
+    /// The peer and the address of a node that is connected, not through a relay.
+    pub(super) fn way_to(&self, node: &NodeId) -> Option<(PeerId, Multiaddr)> {
+        let mut direct =
+            self.connections.values().filter(|other| other.node == Some(*node) && !other.is_relayed);
+        direct.next().map(|connection| (connection.peer, connection.address.clone()))
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        let Some(peer) = self.connections.get(&connection).map(|connection| connection.peer) else { return };
+        self.push(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::One(connection) });
+    }
+
+    /// A connection that was to be, and is not.
+    fn failed(&mut self, connection: ConnectionId, error: ConnectError) {
+        self.expected.remove(&connection);
+        let Some(at) = self.wishes.iter().position(|wish| wish.dials.contains(&connection)) else { return };
+        let Some(wish) = self.wishes.get_mut(at) else { return };
+        wish.dials.remove(&connection);
+        if wish.dials.is_empty() {
+            let _ = self.wishes.swap_remove(at).reply.send(Err(error));
+        }
+    }
+
+    fn proved(&mut self, id: ConnectionId, live: Live, asks: mpsc::Sender<Ask>) {
+        let node = live.peer();
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.node = Some(node);
+        let (peer, is_relayed) = (connection.peer, connection.is_relayed);
+        let address = connection.address.clone();
+        self.counted.proved(id);
+        self.expected.remove(&id);
+        let per_node = self.counted.limits().per_node;
+        let link = Link { connection: id, live, asks, address, is_relayed };
+        let (count, superseded) = {
+            let mut nodes = self.table.nodes();
+            let links = nodes.entry(node).or_default();
+            if links.len() >= per_node {
+                (links.len() + 1, Vec::new())
+            } else {
+                links.push(link);
+                // Direct ones first, the newer ones before older ones: the peer may have lost those without our knowing.
+                let at = links.len() - 1;
+                let first = links.iter().position(|link| is_relayed <= link.is_relayed).unwrap_or(at);
+                links.get_mut(first..).unwrap_or_default().rotate_right(1);
+                let relayed = links.iter().filter(|link| link.is_relayed && !is_relayed);
+                (links.len(), relayed.map(|link| link.connection).collect())
+            }
+        };
+        if count > per_node {
+            self.close(id);
+            return;
+        }
+        if count == 1 {
+            self.table.tell(TransportEvent::Connected(node));
+        }
+        self.push(ToSwarm::NotifyHandler {
+            peer_id: peer,
+            handler: NotifyHandler::One(id),
+            event: ToHandler::Go,
+        });
+        for connection in superseded {
+            if let Some(peer) = self.connections.get(&connection).map(|connection| connection.peer) {
+                let (handler, event) = (NotifyHandler::One(connection), ToHandler::Superseded);
+                self.push(ToSwarm::NotifyHandler { peer_id: peer, handler, event });
+            }
+        }
+        let is_granted = |wish: &mut Wish| wish.node == Some(node) || wish.dials.contains(&id);
+        for wish in self.wishes.extract_if(.., is_granted) {
+            let _ = wish.reply.send(Ok(node));
+        }
+    }
+
+    fn gone(&mut self, id: ConnectionId) {
+        self.gates.forget(id);
+        self.counted.gone(id);
+        let Some(node) = self.connections.remove(&id).and_then(|connection| connection.node) else { return };
+        let is_last = {
+            let mut nodes = self.table.nodes();
+            let Some(links) = nodes.get_mut(&node) else { return };
+            links.retain(|link| link.connection != id);
+            links.is_empty() && nodes.remove(&node).is_some()
+        };
+        if is_last {
+            self.table.tell(TransportEvent::Disconnected(node));
+        }
+    }
+
+    fn handler(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        is_initiator: bool,
+    ) -> Handler {
+        let is_relayed = address.iter().any(|part| matches!(part, Part::P2pCircuit));
+        self.connections.insert(id, Connection { peer, address: address.clone(), is_relayed, node: None });
+        let expected = self.expected.get(&id).copied();
+        let ends = (self.own.to_bytes(), peer.to_bytes());
+        Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), self.streams.clone())
+    }
+}
+
+/// The peer id at the end of an address.
+pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Part::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}
+
+/// Addresses of one peer are tried together, those without a peer each by itself.
+fn dials_to(addresses: Vec<Multiaddr>) -> Vec<DialOpts> {
+    let mut of_peers: Vec<(PeerId, Vec<Multiaddr>)> = Vec::new();
+    let mut dials = Vec::new();
+    for address in addresses {
+        match peer_of(&address) {
+            Some(peer) => match of_peers.iter_mut().find(|(other, _)| *other == peer) {
+                Some((_, addresses)) => addresses.push(address),
+                None => of_peers.push((peer, vec![address])),
+            },
+            None => dials.push(DialOpts::unknown_peer_id().address(address).build()),
+        }
+    }
+    dials.extend(of_peers.into_iter().map(|(peer, addresses)| {
+        DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build()
+    }));
+    dials.truncate(DIALS);
+    dials
+}
+
+impl NetworkBehaviour for Peers {
+    type ConnectionHandler = Handler;
+    type ToSwarm = std::convert::Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        let is_relayed = remote.iter().any(|part| matches!(part, Part::P2pCircuit));
+        if self.is_lan_only && !is_relayed && !is_local(remote) {
+            return Err(ConnectionDenied::new(TooMany::NotLocal));
+        }
+        if self.table.is_behind() {
+            return Err(ConnectionDenied::new(TooMany::Behind));
+        }
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.counted.incoming(id, remote, Timestamp::from_millis(millis)).map_err(ConnectionDenied::new)
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        // What comes through a relay says so in the address here.
+        let is_relayed = local.iter().any(|part| matches!(part, Part::P2pCircuit));
+        Ok(self.handler(id, peer, if is_relayed { local } else { remote }, false))
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: Option<PeerId>,
+        addresses: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        if self.is_lan_only && addresses.iter().any(|address| !is_local(address)) {
+            return Err(ConnectionDenied::new(TooMany::NotLocal));
+        }
+        self.counted.outgoing(id).map_err(ConnectionDenied::new)?;
+        Ok(Vec::new())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(self.handler(id, peer, address, role == Endpoint::Dialer))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionClosed(closed) => {
+                self.gone(closed.connection_id);
+                let lost = HandshakeError::Lost(std::io::ErrorKind::ConnectionReset.into());
+                self.failed(closed.connection_id, ConnectError::Handshake(lost));
+            }
+            FromSwarm::DialFailure(failure) => {
+                self.gone(failure.connection_id);
+                let limit = match failure.error {
+                    libp2p::swarm::DialError::Denied { cause } => cause.downcast_ref::<TooMany>(),
+                    _ => None,
+                };
+                let error = match limit {
+                    Some(TooMany::NotLocal) => {
+                        ConnectError::Limit("only addresses of local networks are used")
+                    }
+                    Some(_) => ConnectError::Limit("there are as many connections as there may be"),
+                    None => ConnectError::Unreachable(failure.error.to_string()),
+                };
+                self.failed(failure.connection_id, error);
+            }
+            FromSwarm::ListenFailure(failure) => self.gone(failure.connection_id),
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
+        match event {
+            FromHandler::Proved { live, asks } => self.proved(id, live, asks),
+            FromHandler::Failed(error) => {
+                tracing::debug!(%error, "a peer has not proved itself");
+                self.failed(id, ConnectError::Handshake(error));
+                self.close(id);
+            }
+            FromHandler::Condemned(why) => {
+                tracing::debug!(%why, "a peer broke the protocol");
+                self.close(id);
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        if let Some(event) = self.queue.pop_front() {
+            return Poll::Ready(event);
+        }
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}

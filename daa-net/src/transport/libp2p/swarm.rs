@@ -1,0 +1,286 @@
+//! The task that runs libp2p.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use libp2p::core::multiaddr::Protocol as Part;
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
+use libp2p::{
+    Multiaddr, PeerId, SwarmBuilder, autonat, dcutr, identify, mdns, noise, ping, relay, tcp, tls, yamux,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::DropGuard;
+
+use super::gate::{Gated, Gates};
+use super::options::Libp2pOptions;
+use super::peers::{Peers, Reply, Table};
+use crate::auth::Auth;
+use crate::node_id::NodeId;
+use crate::stream::PeerStream;
+use crate::transport::{TransportError, TransportEvent};
+
+/// What a stranger may keep open without proving itself, and how long what nobody needs stays.
+const IDLE: Duration = Duration::from_secs(10);
+/// The most addresses that are taken from multicast at once.
+const MDNS: usize = 64;
+/// How long the connections may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What the transport asks of its task.
+#[derive(Debug)]
+pub(super) enum Command {
+    Connect { node: Option<NodeId>, addresses: Vec<Multiaddr>, reply: Reply },
+    Disconnect { node: NodeId },
+    ListenThrough { relay: NodeId, reply: oneshot::Sender<Result<(), TransportError>> },
+    Close { reply: oneshot::Sender<()> },
+}
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    peers: Peers,
+    // These answer strangers.
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    // Multicast needs no connection.
+    mdns: Toggle<mdns::tokio::Behaviour>,
+    // All others wait behind the gate.
+    relay: Toggle<Gated<relay::Behaviour>>,
+    relay_client: Gated<relay::client::Behaviour>,
+    dcutr: Gated<dcutr::Behaviour>,
+    autonat: Gated<autonat::v2::client::Behaviour>,
+    autonat_server: Gated<autonat::v2::server::Behaviour>,
+}
+
+/// Makes the swarm, listens, and runs it in a task of its own.
+pub(super) async fn start(
+    auth: Auth,
+    options: Libp2pOptions,
+    table: Table,
+    streams: mpsc::Sender<PeerStream>,
+    (commands, ends): (mpsc::Receiver<Command>, DropGuard),
+    addresses: Arc<Mutex<Vec<Multiaddr>>>,
+) -> Result<(), TransportError> {
+    if std::env::var_os("SSLKEYLOGFILE").is_some() {
+        return Err(TransportError::KeyLog);
+    }
+    let mut swarm = make(auth, &options, table.clone(), streams).await?;
+    for address in options.announce {
+        swarm.add_external_address(address);
+    }
+    let mut left = Vec::new();
+    for address in options.listen {
+        let listener = swarm.listen_on(address.clone()).map_err(|error| TransportError::Listen {
+            address: address.clone(),
+            reason: error.to_string(),
+        })?;
+        left.push((listener, address));
+    }
+    let mut task = Task { swarm, table, commands, addresses, relays: options.relays };
+    // What cannot be listened on is told at once.
+    while !left.is_empty() {
+        let event = task.swarm.select_next_some().await;
+        match &event {
+            SwarmEvent::NewListenAddr { listener_id, .. } => left.retain(|(id, _)| id != listener_id),
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                if let Some((_, address)) = left.iter().find(|(id, _)| id == listener_id) {
+                    let reason = match reason {
+                        Ok(()) => "it was closed".to_owned(),
+                        Err(error) => error.to_string(),
+                    };
+                    return Err(TransportError::Listen { address: address.clone(), reason });
+                }
+            }
+            _ => {}
+        }
+        task.happened(event);
+    }
+    tokio::spawn(async move {
+        task.run().await;
+        drop(ends);
+    });
+    Ok(())
+}
+
+async fn make(
+    auth: Auth,
+    options: &Libp2pOptions,
+    table: Table,
+    streams: mpsc::Sender<PeerStream>,
+) -> Result<Swarm<Behaviour>, TransportError> {
+    fn setup(error: impl std::fmt::Display) -> TransportError {
+        TransportError::Setup(error.to_string())
+    }
+    let keypair = Keypair::generate_ed25519();
+    let own = keypair.public().to_peer_id();
+    let mdns = if options.mdns {
+        let config = mdns::Config::default();
+        Some(mdns::tokio::Behaviour::new(config, own).map_err(setup)?)
+    } else {
+        None
+    };
+    let gates = Gates::default();
+    let gated = gates.clone();
+    let (limits, relays) = ((options.limits, options.lan_only), options.relays);
+    let swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default().nodelay(true),
+            (tls::Config::new, noise::Config::new),
+            yamux::Config::default,
+        )
+        .map_err(setup)?
+        .with_quic()
+        .with_dns()
+        .map_err(setup)?
+        .with_websocket((tls::Config::new, noise::Config::new), yamux::Config::default)
+        .await
+        .map_err(setup)?
+        .with_relay_client((tls::Config::new, noise::Config::new), yamux::Config::default)
+        .map_err(setup)?
+        .with_behaviour(move |keypair, relay_client| {
+            let own = keypair.public().to_peer_id();
+            let identify = identify::Config::new("/daa/1".to_owned(), keypair.public())
+                .with_agent_version(concat!("daa/", env!("CARGO_PKG_VERSION")).to_owned());
+            let relay = relays
+                .then(|| Gated::new(relay::Behaviour::new(own, relay::Config::default()), gated.clone()));
+            Behaviour {
+                peers: Peers::new(auth, own, gated.clone(), limits, table, streams),
+                identify: identify::Behaviour::new(identify),
+                ping: ping::Behaviour::default(),
+                mdns: mdns.into(),
+                relay: relay.into(),
+                relay_client: Gated::new(relay_client, gated.clone()),
+                dcutr: Gated::new(dcutr::Behaviour::new(own), gated.clone()),
+                autonat: Gated::new(autonat::v2::client::Behaviour::default(), gated.clone()),
+                autonat_server: Gated::new(autonat::v2::server::Behaviour::default(), gated),
+            }
+        })
+        .map_err(setup)?
+        .with_swarm_config(|config| {
+            config
+                .with_idle_connection_timeout(IDLE)
+                // One round trip less for each stream.
+                .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        })
+        .build();
+    Ok(swarm)
+}
+
+struct Task {
+    swarm: Swarm<Behaviour>,
+    table: Table,
+    commands: mpsc::Receiver<Command>,
+    addresses: Arc<Mutex<Vec<Multiaddr>>>,
+    relays: bool,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.happened(event),
+                command = self.commands.recv() => match command {
+                    Some(Command::Connect { node, addresses, reply }) => {
+                        self.swarm.behaviour_mut().peers.connect(node, addresses, reply);
+                    }
+                    Some(Command::Disconnect { node }) => self.swarm.behaviour_mut().peers.disconnect(&node),
+                    Some(Command::ListenThrough { relay, reply }) => {
+                        let _ = reply.send(self.listen_through(relay));
+                    }
+                    Some(Command::Close { reply }) => {
+                        self.close().await;
+                        let _ = reply.send(());
+                        return;
+                    }
+                    None => return self.close().await,
+                },
+            }
+        }
+    }
+
+    /// Ends all connections, so that the peers know at once.
+    async fn close(&mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // It may have gone by itself.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let ended = async {
+            while self.swarm.connected_peers().next().is_some() {
+                let event = self.swarm.select_next_some().await;
+                self.happened(event);
+            }
+        };
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+            tracing::debug!("not all connections ended in time");
+        }
+        self.table.nodes().clear();
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn listen_through(&mut self, relay: NodeId) -> Result<(), TransportError> {
+        let (peer, address) = self
+            .swarm
+            .behaviour()
+            .peers
+            .way_to(&relay)
+            .ok_or(TransportError::NotConnected { node: relay })?;
+        let through = through(peer, address);
+        self.swarm
+            .listen_on(through.clone())
+            .map(drop)
+            .map_err(|error| TransportError::Listen { address: through, reason: error.to_string() })
+    }
+
+    fn happened(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::NewListenAddr { address, .. } => {
+                // Who relays says that it can be reached, and has to say where.
+                if self.relays && !address.iter().any(|part| matches!(part, Part::P2pCircuit)) {
+                    self.swarm.add_external_address(address);
+                }
+                self.readdress();
+            }
+            SwarmEvent::ExpiredListenAddr { .. }
+            | SwarmEvent::ListenerClosed { .. }
+            | SwarmEvent::ExternalAddrConfirmed { .. }
+            | SwarmEvent::ExternalAddrExpired { .. } => self.readdress(),
+            SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(found))) => {
+                let found: Vec<Multiaddr> =
+                    found.into_iter().take(MDNS).map(|(_, address)| address).collect();
+                self.table.tell(TransportEvent::Found(found));
+            }
+            _ => {}
+        }
+    }
+
+    /// Where this node can be reached has changed, perhaps.
+    fn readdress(&self) {
+        let own = *self.swarm.local_peer_id();
+        let mut now: Vec<Multiaddr> = Vec::new();
+        for address in self.swarm.external_addresses().chain(self.swarm.listeners()) {
+            let address = match address.clone().with_p2p(own) {
+                Ok(address) | Err(address) => address,
+            };
+            if !now.contains(&address) {
+                now.push(address);
+            }
+        }
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if *addresses != now {
+            *addresses = now;
+            self.table.tell(TransportEvent::AddressesChanged);
+        }
+    }
+}
+
+/// The address of who listens through a relay.
+fn through(relay: PeerId, address: Multiaddr) -> Multiaddr {
+    match address.with_p2p(relay) {
+        Ok(address) | Err(address) => address.with(Part::P2pCircuit),
+    }
+}
