@@ -61,11 +61,13 @@ fn a_signature_has_one_form() {
         assert!(Note::parse(line(encoded).as_bytes()).is_err(), "{encoded}");
     }
     let key = world.key.public_key().to_string();
-    let (head, encoded) = key.rsplit_once('+').unwrap();
+    // The encoded key is the third field: base64 has pluses of its own.
+    let encoded = key.splitn(3, '+').last().unwrap();
+    let head = key.strip_suffix(encoded).unwrap();
     let bytes = data_encoding::BASE64.decode(encoded.as_bytes()).unwrap();
     let pieces = bytes.chunks(16).map(|piece| data_encoding::BASE64.encode(piece)).collect::<String>();
     assert_ne!(pieces, encoded);
-    assert!(format!("{head}+{pieces}").parse::<PublicKey>().is_err());
+    assert!(format!("{head}{pieces}").parse::<PublicKey>().is_err());
 }
 
 proptest! {
