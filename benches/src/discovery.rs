@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use daa_crypto::CryptoSuite;
 use daa_net::auth::Auth;
-use daa_net::discovery::{DiscoveryOptions, SubnetLimits};
 use daa_net::transport::MemoryNetwork;
-use daa_net::{Node, NodeIdentity, NodeOptions};
+use daa_net::{DiscoveryOptions, Node, NodeIdentity, NodeOptions, SubnetLimits};
 use futures_util::StreamExt as _;
 use libp2p::kad::{self, store::MemoryStore};
 use libp2p::swarm::SwarmEvent;
@@ -66,7 +65,8 @@ async fn ours() -> Vec<f64> {
             continue;
         }
         let began = Instant::now();
-        let found = timeout(PATIENCE, nodes[from].look_up(nodes[to].id())).await.expect("an end").expect("a lookup");
+        let found =
+            timeout(PATIENCE, nodes[from].look_up(nodes[to].id())).await.expect("an end").expect("a lookup");
         assert!(found.is_some(), "a node that is there is found");
         took.push(began.elapsed().as_secs_f64() * 1e3);
     }

@@ -40,7 +40,11 @@ pub(crate) fn run() -> Vec<Line> {
         let of = |all: &[f64]| all[((all.len() - 1) as f64 * at) as usize];
         Line::alone("gossip", metric, "ms", of(&ours)).beside("gossipsub", of(&theirs), Better::Lower)
     };
-    vec![line("50 nodes, 50 ms apart, p50", 0.5), line("50 nodes, 50 ms apart, p99", 0.99), line("the last of all", 1.0)]
+    vec![
+        line("50 nodes, 50 ms apart, p50", 0.5),
+        line("50 nodes, 50 ms apart, p99", 0.99),
+        line("the last of all", 1.0),
+    ]
 }
 
 /// Publishes as one of the nodes; and what came.
@@ -85,7 +89,8 @@ async fn measure((mut publish, mut arrivals): Network) -> Vec<f64> {
     }
     let mut all = Vec::new();
     while all.len() < MESSAGES * (NODES - 1) {
-        let (number, at) = timeout(PATIENCE, arrivals.recv()).await.expect("all messages come").expect("nodes");
+        let (number, at) =
+            timeout(PATIENCE, arrivals.recv()).await.expect("all messages come").expect("nodes");
         if let Some(sent) = sent.get(number as usize) {
             all.push((at - *sent).as_secs_f64() * 1e3);
         }
@@ -108,7 +113,7 @@ fn ours() -> Networking {
             if let Some(first) = nodes.first() {
                 node.join(&first.addresses()).await.expect("the first node");
             }
-            let mut heard = node.subscribe(topic.clone(), Validation::Accept).await.expect("a topic");
+            let mut heard = node.subscribe(topic.clone(), Validation::Signature).await.expect("a topic");
             let arrived = arrived.clone();
             tokio::spawn(async move {
                 while let Some(message) = heard.next().await {
@@ -139,12 +144,17 @@ fn gossipsub() -> Networking {
         for place in 1..=NODES as u64 {
             let mut swarm = plain_libp2p::node(place, ONE_WAY, |key| {
                 let signed = MessageAuthenticity::Signed(key.clone());
-                gossipsub::Behaviour::<gossipsub::IdentityTransform>::new(signed, gossipsub::Config::default())
-                    .expect("a behaviour")
+                gossipsub::Behaviour::<gossipsub::IdentityTransform>::new(
+                    signed,
+                    gossipsub::Config::default(),
+                )
+                .expect("a behaviour")
             });
             swarm.behaviour_mut().subscribe(&topic).expect("a topic");
             for other in 1..place {
-                swarm.dial(format!("/memory/{other}").parse::<libp2p::Multiaddr>().expect("an address")).expect("a call");
+                swarm
+                    .dial(format!("/memory/{other}").parse::<libp2p::Multiaddr>().expect("an address"))
+                    .expect("a call");
             }
             let (publish, mut published) = mpsc::unbounded_channel::<Vec<u8>>();
             let (arrived, topic) = (arrived.clone(), topic.clone());

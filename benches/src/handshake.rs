@@ -8,8 +8,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use aws_lc_rs::kem::{DecapsulationKey, EncapsulationKey, ML_KEM_768};
-use aws_lc_rs::signature::{KeyPair as _, UnparsedPublicKey};
-use aws_lc_rs::unstable::signature::{ML_DSA_65, ML_DSA_65_SIGNING, PqdsaKeyPair};
+use aws_lc_rs::signature::{KeyPair as _, ML_DSA_65, ML_DSA_65_SIGNING, PqdsaKeyPair, UnparsedPublicKey};
 use daa_crypto::CryptoSuite;
 use daa_net::NodeIdentity;
 use daa_net::auth::{Auth, Ends};
@@ -32,8 +31,11 @@ pub(crate) fn run() -> Vec<Line> {
     }
     let [ours, bare] = [ours, bare].map(median);
     vec![
-        Line::alone("handshake", "mutual, both sides on one core", "/s", ours)
-            .beside("its primitives called bare", bare, Better::Higher),
+        Line::alone("handshake", "mutual, both sides on one core", "/s", ours).beside(
+            "its primitives called bare",
+            bare,
+            Better::Higher,
+        ),
         Line::alone("handshake", "bytes, when both know the other's key", "bytes", bytes as f64),
         Line::alone("handshake", "bytes, the first time", "bytes", first as f64),
     ]

@@ -53,7 +53,11 @@ impl<T> Delayed<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Delayed<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let mut piece = [0; 16 << 10];
         while this.coming.back().is_none_or(|(_, bytes)| !bytes.is_empty()) {

@@ -76,7 +76,8 @@ impl Initiator {
         if !VERSIONS.contains(&reply.version) {
             return Err(AuthError::Version);
         }
-        let cipher = FrameCipher::from_number(reply.cipher).filter(|cipher| self.shared.ciphers.contains(cipher));
+        let cipher =
+            FrameCipher::from_number(reply.cipher).filter(|cipher| self.shared.ciphers.contains(cipher));
         let cipher = cipher.ok_or(AuthError::Version)?;
         wire::fixed::<NONCE>("nonce", &reply.nonce)?;
         let key = self.peer_key(&reply)?;

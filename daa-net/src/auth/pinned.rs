@@ -85,7 +85,8 @@ fn identity(seed: u8) -> NodeIdentity {
 fn a_handshake_is_made_of_these_parts_in_this_order() {
     let suite = CryptoSuite::new();
     // The same on every processor.
-    let auth = |seed| Auth::new(suite.clone(), identity(seed), "net".parse().unwrap()).with_frame_ciphers(&[]);
+    let auth =
+        |seed| Auth::new(suite.clone(), identity(seed), "net".parse().unwrap()).with_frame_ciphers(&[]);
     let (alice, bob) = (auth(1), auth(2));
     let here = Ends { ours: b"initiator", theirs: b"responder" };
     let there = Ends { ours: b"responder", theirs: b"initiator" };

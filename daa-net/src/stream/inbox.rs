@@ -58,7 +58,8 @@ impl Inbox {
     fn make_room(&mut self, wanted: usize) {
         let has = self.end - self.start;
         // What fills all the room there is comes fast.
-        let grown = if self.end == self.room.len() { (self.room.len() * 2).min(LARGE) } else { self.room.len() };
+        let grown =
+            if self.end == self.room.len() { (self.room.len() * 2).min(LARGE) } else { self.room.len() };
         let len = grown.max(wanted).max(SMALL);
         if len > self.room.len() {
             let mut room = Vec::with_capacity(len);

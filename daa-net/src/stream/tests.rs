@@ -73,8 +73,7 @@ async fn read(opening: &Opening, numbers: &Mutex<Numbers>, line: &[u8]) -> (io::
     there.write_all(line).await.unwrap();
     there.shutdown().await.unwrap();
     let counted = Arc::new(Counted::default());
-    let carried =
-        Carried {
+    let carried = Carried {
         pipe: Box::new(here),
         carrier: counted.clone(),
         lane: Arc::default(),
