@@ -425,7 +425,8 @@ mod tests {
     async fn who_does_not_begin_the_handshake_is_given_up_whatever_else_it_does() {
         let auth = Auth::new(CryptoSuite::new(), identity(0).clone(), network());
         let ends = (vec![1], vec![2]);
-        let mut handler = Handler::new(auth, ends, false, None, Arc::default(), mpsc::channel(1).0);
+        let streams = (mpsc::channel(1).0, Metering::default());
+        let mut handler = Handler::new(auth, ends, false, None, Arc::default(), streams);
         let began = Instant::now();
         let event = poll_fn(|cx| handler.poll(cx)).await;
         let ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Failed(HandshakeError::Slow)) = event else {

@@ -481,6 +481,7 @@ mod tests {
     use super::*;
     use crate::auth::Ends;
     use crate::testing::{identity, network};
+    use crate::transport::bandwidth::Metering;
     use crate::transport::libp2p::handler::Verdict;
 
     async fn live() -> Live {
@@ -490,7 +491,7 @@ mod tests {
         let ends = Ends { ours: b"", theirs: b"" };
         let both =
             tokio::join!(ours.initiate_over(&mut one, ends, None), theirs.respond_over(&mut other, ends));
-        Live::new(&both.0.unwrap(), Arc::new(Verdict::default()))
+        Live::new(&both.0.unwrap(), Arc::new(Verdict::default()), Metering::default())
     }
 
     #[tokio::test]
