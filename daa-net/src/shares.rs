@@ -97,6 +97,12 @@ mod tests {
         NodeId::from_bytes([number; 32])
     }
 
+    /// How much, and by how many.
+    fn in_use(shares: &Shares) -> (usize, usize) {
+        let used = shares.used();
+        (used.all, used.of_peers.len())
+    }
+
     #[test]
     fn a_peer_has_its_part_and_what_is_sure_whatever_others_use() {
         let shares = Shares::new(BOUNDS);
@@ -110,7 +116,7 @@ mod tests {
         drop((taken, sure));
         assert!(last.grow(2) && !last.grow(1));
         drop(last);
-        assert_eq!((shares.used().all, shares.used().of_peers.len()), (0, 0), "all was given back");
+        assert_eq!(in_use(&shares), (0, 0), "all was given back");
     }
 
     #[test]
@@ -118,7 +124,7 @@ mod tests {
         let shares = Shares::new(BOUNDS);
         assert!(shares.take(peer(1), 5).is_none());
         assert!(shares.take(peer(1), usize::MAX).is_none());
-        assert_eq!((shares.used().all, shares.used().of_peers.len()), (0, 0));
+        assert_eq!(in_use(&shares), (0, 0));
         assert!(shares.take(peer(1), 4).is_some());
     }
 }
