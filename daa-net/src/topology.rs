@@ -115,7 +115,7 @@ impl Neighbourhood {
             neighbours: BTreeSet::new(),
             homes: Homes::new(now),
             leaves: Leaves::new(options.capacity, options.interval * 4),
-            chooser: Chooser::default(),
+            chooser: Chooser::new(&options),
             quotas: Quotas::new(Rate::per_second(PER_SECOND, BURST)),
             next_tick: first,
             changed: None,
