@@ -20,6 +20,7 @@ mod member;
 mod proof;
 #[cfg(feature = "net")]
 mod remote;
+mod verdicts;
 mod view;
 
 pub use access::RunAccess;

@@ -1,12 +1,11 @@
 //! What a conductor and an agent that is a process of its own say to each other, beside what members say to the coordinator: lines
 //! of JSON, over the standard streams.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::process;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::staff::Deed;
 
@@ -58,15 +57,24 @@ pub(crate) fn listen() -> oneshot::Receiver<()> {
     may_go
 }
 
-/// The next thing that an agent says; nothing at the end.
-pub(crate) async fn hear(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Said>> {
-    let mut line = String::new();
-    if from.take(MAX_LINE).read_line(&mut line).await? == 0 {
-        return Ok(None);
-    }
-    // What was cut off by a kill is nothing that was said.
-    if !line.ends_with('\n') {
-        return Ok(None);
-    }
-    Ok(Some(serde_json::from_str(&line)?))
+/// What an agent says, as it says it, until the end of it. Read on a thread.
+pub(crate) fn hear(from: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Said>> {
+    let (heard, hears) = mpsc::channel(64);
+    std::thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        loop {
+            let mut line = String::new();
+            let said = match from.by_ref().take(MAX_LINE).read_line(&mut line) {
+                // What was cut off by a kill is nothing that was said.
+                Ok(_) if !line.ends_with('\n') => return,
+                Ok(_) => serde_json::from_str(&line).map_err(io::Error::from),
+                Err(error) => Err(error),
+            };
+            let is_last = said.is_err();
+            if heard.blocking_send(said).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    hears
 }

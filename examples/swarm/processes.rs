@@ -1,9 +1,9 @@
 //! Agents as processes of their own. They reach the coordinator over sockets, and share nothing with it, nor with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +16,6 @@ use daa::net::{Node, NodeId, NodeOptions};
 use daa::store::data_dir::DataDir;
 use daa::swarm::{Admission, RunHost};
 use tempfile::TempDir;
-use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -246,6 +244,25 @@ impl Staff for Processes {
     }
 }
 
+/// A process, which ends when this does.
+struct Process(Child);
+
+impl Process {
+    /// Waits for it, which says that it ends.
+    async fn ended(mut self) -> io::Result<ExitStatus> {
+        tokio::task::spawn_blocking(move || self.0.wait()).await.map_err(io::Error::other)?
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended, and then there is nothing to kill.
+        if self.0.kill().is_ok() {
+            let _ = self.0.wait();
+        }
+    }
+}
+
 /// Who hears of what an agent does.
 struct Watch<'a> {
     news: &'a mpsc::Sender<News>,
@@ -262,20 +279,21 @@ impl Office {
         killed: &mut oneshot::Receiver<()>,
         watch: Option<&Watch<'_>>,
     ) -> io::Result<End> {
-        let mut child = self.command(id, number, settle)?.spawn()?;
+        let mut child = Process(self.command(id, number, settle)?.spawn()?);
         if !settle {
             let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
-            roll.entry(id.clone()).or_default().pids.extend(child.id());
+            roll.entry(id.clone()).or_default().pids.push(child.0.id());
         }
-        let (Some(mut orders), Some(says)) = (child.stdin.take(), child.stdout.take()) else {
+        let (Some(mut orders), Some(says)) = (child.0.stdin.take(), child.0.stdout.take()) else {
             return Err(io::Error::other("a process without its pipes"));
         };
-        let (mut says, mut worked) = (BufReader::new(says), false);
+        let (mut says, mut worked) = (hear(says), false);
         loop {
             let said = tokio::select! {
-                said = hear(&mut says) => said?,
+                said = says.recv() => said.transpose()?,
                 _ = &mut *killed => {
-                    child.kill().await?;
+                    child.0.kill()?;
+                    child.ended().await?;
                     let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
                     roll.entry(id.clone()).or_default().is_killed = true;
                     return Ok(End::Killed);
@@ -286,7 +304,7 @@ impl Office {
                     let node: NodeId = node.parse().map_err(io::Error::other)?;
                     self.host.list(id.clone(), node);
                     // A process that has died meanwhile is noticed below.
-                    drop(orders.write_all(format!("{GO}\n").as_bytes()).await);
+                    drop(orders.write_all(format!("{GO}\n").as_bytes()));
                 }
                 Some(Said::Did(deed)) => {
                     worked = true;
@@ -301,14 +319,14 @@ impl Office {
                     }
                 }
                 Some(Said::Failed(reason)) => {
-                    child.wait().await?;
+                    child.ended().await?;
                     return Ok(End::Failed(reason));
                 }
                 Some(Said::Done) => {
-                    child.wait().await?;
+                    child.ended().await?;
                     return Ok(End::Done);
                 }
-                None => return Ok(End::Died(child.wait().await?, worked)),
+                None => return Ok(End::Died(child.ended().await?, worked)),
             }
         }
     }
@@ -323,7 +341,7 @@ impl Office {
             command.arg("--settle");
         }
         // Its end of this pipe is how it learns that this process is gone.
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         Ok(command)
     }
 }

@@ -121,6 +121,15 @@ pub(crate) async fn summarise(
     Ok((outcome, evidence.into_iter().map(|(_, name, content)| (name, content)).collect()))
 }
 
+/// What there is to say of an agent that was a process.
+fn of_process(note: &str, lives: &Lives) -> String {
+    let note =
+        if lives.is_killed { note.replacen("killed", "killed by SIGKILL", 1) } else { note.to_owned() };
+    let pids: Vec<String> = lives.pids.iter().map(u32::to_string).collect();
+    let pids = format!("pid {}", pids.join(", "));
+    if note.is_empty() { pids } else { format!("{note}; {pids}") }
+}
+
 fn process(id: &AgentId, lives: &Lives) -> ProcessRow {
     ProcessRow { agent: id.to_string(), pids: lives.pids.clone(), killed: lives.is_killed }
 }
@@ -135,14 +144,8 @@ fn row(id: &AgentId, view: &RunView, collected: &Collected, books: &Books) -> Ag
         Some(Standing::Left) => ("left", ""),
         _ => ("ejected", "withheld what an audit needed"),
     };
-    let lives = books.lives.get(id).map(|lives| {
-        let pids: Vec<String> = lives.pids.iter().map(u32::to_string).collect();
-        let last = if lives.is_killed { ", by SIGKILL" } else { "" };
-        (format!("pid {}", pids.join(", ")), last)
-    });
-    let note = match lives {
-        Some((pids, last)) if note.is_empty() => format!("{pids}{last}"),
-        Some((pids, last)) => format!("{note}{last}; {pids}"),
+    let note = match books.lives.get(id) {
+        Some(lives) => of_process(note, lives),
         None => note.to_owned(),
     };
     let amount =

@@ -160,14 +160,12 @@ impl RemoteCoordinator {
         commitment: &Commitment,
         evidence: Bytes,
         withheld: bool,
-    ) -> Result<Finding, SwarmError> {
+    ) -> Result<Bytes, SwarmError> {
         self.own(permit)?;
         let request =
             AuditRequest { of: self.inner.link.of(), commitment: json(commitment)?, evidence, withheld };
         let taken = self.inner.link.insist::<Audit>(&request).await?;
-        let finding = self.done(taken, Some(commitment), commitment.round).await?;
-        serde_json::from_slice(&finding)
-            .map_err(|error| SwarmError::Declined { reason: format!("its finding is none: {error}") })
+        self.done(taken, Some(commitment), commitment.round).await
     }
 }
 
@@ -257,7 +255,9 @@ impl RunAccess for RemoteCoordinator {
         accusation: Option<Evidence>,
     ) -> Result<Finding, SwarmError> {
         let evidence = accusation.map(|evidence| evidence.encode()).transpose()?.unwrap_or_default();
-        self.report(permit, commitment, evidence, false).await
+        let finding = self.report(permit, commitment, evidence, false).await?;
+        serde_json::from_slice(&finding)
+            .map_err(|error| SwarmError::Declined { reason: format!("its finding is none: {error}") })
     }
 
     async fn withheld(&self, permit: &Authorized, commitment: &Commitment) -> Result<(), SwarmError> {

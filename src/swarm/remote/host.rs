@@ -240,14 +240,20 @@ impl Inner {
         if let Err(refusal) = self.coordinator.would_take(input).await {
             return self.answered(Err(refusal.into()));
         }
-        if let Err(answer) = self.fetch("shard", shard, from, MAX_SHARD).await? {
-            return Ok(answer);
-        }
+        let is_new = match self.fetch("shard", shard, from, MAX_SHARD).await? {
+            Ok(is_new) => is_new,
+            Err(answer) => return Ok(answer),
+        };
         let seat = self.seats.take(&agent, from).await.map_err(|error| failed(&error))?;
         if seat != from {
             return Err(denied(format!("{agent} is another node")));
         }
         let joined = self.coordinator.take_in(&agent, shard).await;
+        if joined.is_err() && is_new && !self.coordinator.view().referenced().contains(&shard) {
+            // Or else whoever joins with nonsense fills the disk.
+            let removed = self.coordinator.inner().parts.artifacts.remove(&shard).await;
+            removed.map_err(|error| failed(&error.into()))?;
+        }
         self.answered(joined.map(|()| None))
     }
 
@@ -301,7 +307,7 @@ impl Inner {
         let _turn = self.turn(&agent)?;
         if request.withheld {
             let absent = self.coordinator.take_absence(&agent, &commitment).await;
-            return self.answered(absent.map(|()| Some(Finding::Withheld)));
+            return self.answered(absent.map(|()| None));
         }
         let evidence = Some(&request.evidence).filter(|bytes| !bytes.is_empty());
         let evidence = evidence.map(|bytes| Evidence::decode(bytes)).transpose();
@@ -330,17 +336,18 @@ impl Inner {
         }
     }
 
-    /// Fetches an artefact from a member, unless it is here; what to answer where the member does not have it, or lies.
+    /// Fetches an artefact from a member, unless it is here, and says whether it was not; what to answer where the member does not have
+    /// it, or lies.
     async fn fetch(
         &self,
         what: &'static str,
         digest: Digest,
         from: NodeId,
         max_size: u64,
-    ) -> Result<Result<(), Taken>, Refusal> {
+    ) -> Result<Result<bool, Taken>, Refusal> {
         let artifacts = &self.coordinator.inner().parts.artifacts;
         match artifacts.open(&digest).await {
-            Ok(Some(_)) => return Ok(Ok(())),
+            Ok(Some(_)) => return Ok(Ok(false)),
             Ok(None) => {}
             Err(error) => return Err(failed(&error.into())),
         }
@@ -358,7 +365,7 @@ impl Inner {
             };
         }
         artifacts.put(sink.into_bytes().into()).await.map_err(|error| failed(&error.into()))?;
-        Ok(Ok(()))
+        Ok(Ok(true))
     }
 }
 

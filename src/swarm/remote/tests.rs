@@ -7,8 +7,11 @@ use bytes::Bytes;
 use daa_compute::codec::Residual;
 use daa_compute::commitment::Round;
 use daa_compute::dataset::{Digits, Shard};
+use daa_compute::evidence::Evidence;
 use daa_compute::inner::InnerConfig;
 use daa_compute::model::{DigitsNet, ModelSpec};
+use daa_compute::protocol::Finding;
+use daa_compute::replay::Replayed;
 use daa_compute::worker::Submission;
 use daa_compute::{BurnBackend, LocalWorker, RunConfig};
 use daa_core::artifact::{Artifacts, MemoryArtifacts};
@@ -40,6 +43,7 @@ fn config(seed: u64) -> RunConfig {
     config.rounds = 3;
     config.model = ModelSpec::Digits(DigitsNet { channels: 2, hidden: 4 });
     config.inner = InnerConfig::new(1, 4, 1e-3);
+    config.protocol.audit_share = 1.0;
     config
 }
 
@@ -255,6 +259,7 @@ async fn a_round_goes_over_the_network_and_whatever_comes_twice_counts_once() {
     let request = JoinRequest { of: peer.of(1), shard: Bytes::copy_from_slice(nonsense.as_bytes()) };
     assert_eq!(peer.ask::<Join>(&host, request).await.unwrap().refused, 1);
     assert!(coordinator.view().members.is_empty());
+    assert_eq!(house.artifacts.get(&nonsense).await.unwrap(), None, "nonsense is not kept");
 
     peer.joins(&host).await;
     assert_eq!(peer.join(&host, &shard(1)).await.unwrap().refused, 2);
@@ -283,6 +288,57 @@ async fn a_round_goes_over_the_network_and_whatever_comes_twice_counts_once() {
     assert_eq!(peer.commit(&host, &work).await.unwrap().refused, 3);
     assert_eq!(peer.reveal(&host, update).await.unwrap().refused, 3);
     assert_eq!(coordinator.view().members[&peer.name].accepted, [Round(0)]);
+}
+
+#[tokio::test]
+async fn nobody_is_ejected_on_the_word_of_an_auditor() {
+    let (network, house) = (MemoryNetwork::new(), House::new());
+    let (coordinator, host) = house.host(&network, Admission::Anybody).await;
+    let peers = [Peer::new(&network, "agent-1", &host).await, Peer::new(&network, "agent-2", &host).await];
+    for peer in &peers {
+        peer.joins(&host).await;
+    }
+    coordinator.start().await.unwrap();
+    let mut works = Vec::new();
+    for peer in &peers {
+        let work = work(&peer.name).await;
+        assert_eq!(peer.commit(&host, &work).await.unwrap().refused, 0);
+        peer.artifacts.put(work.bytes.clone()).await.unwrap();
+        peer.artifacts.put(work.residual.encode().into()).await.unwrap();
+        works.push(work);
+    }
+    for (peer, work) in peers.iter().zip(&works) {
+        assert_eq!(peer.reveal(&host, work.commitment.update).await.unwrap().refused, 0);
+    }
+    let mut view = coordinator.watch();
+    tokio::time::timeout(PATIENT, view.wait_for(|view| view.closed == 1)).await.unwrap().unwrap();
+    let audit = |peer: &Peer, work: &Submission, evidence: Bytes, withheld| AuditRequest {
+        of: peer.of(1),
+        commitment: serde_json::to_vec(&work.commitment).unwrap().into(),
+        evidence,
+        withheld,
+    };
+    // Of two, each audits the other, and not itself.
+    let own = audit(&peers[0], &works[0], Bytes::new(), false);
+    assert_eq!(peers[0].ask::<Audit>(&host, own).await.unwrap().refused, 1);
+
+    // All that is said to be withheld is here.
+    let lie = audit(&peers[0], &works[1], Bytes::new(), true);
+    assert_eq!(peers[0].ask::<Audit>(&host, lie).await.unwrap().refused, 0);
+    assert!(!coordinator.view().members[&peers[1].name].guilty);
+
+    // Evidence of one thing is none of another.
+    let replayed = Replayed { update: Digest::of(b"one"), residual_after: Digest::of(b"another") };
+    let (commitment, path) = (works[1].commitment.clone(), works[1].commitment.path.clone());
+    let evidence = Evidence { commitment, config: config(1), replayed, path };
+    let lie = audit(&peers[1], &works[0], evidence.encode().unwrap(), false);
+    assert_eq!(peers[1].ask::<Audit>(&host, lie).await.unwrap().refused, 1);
+    // And what the bits do not bear out is none at all.
+    let evidence = Evidence { commitment: works[0].commitment.clone(), ..evidence };
+    let lie = audit(&peers[1], &works[0], evidence.encode().unwrap(), false);
+    let answer = peers[1].ask::<Audit>(&host, lie).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Finding>(&answer.finding).unwrap(), Finding::Honest);
+    assert!(coordinator.view().members.values().all(|member| !member.guilty));
 }
 
 #[tokio::test]
@@ -352,7 +408,16 @@ async fn a_member_goes_on_when_the_coordinator_comes_back() {
     let host_at = async |listen: Multiaddr| {
         let auth = house.auth();
         let options = Libp2pOptions::new().listening_on(listen);
-        let transport = Arc::new(Libp2pTransport::start(auth.clone(), options).await.unwrap());
+        // The port may be taken a little longer by who had it before.
+        let transport = tokio::time::timeout(PATIENT, async {
+            loop {
+                match Libp2pTransport::start(auth.clone(), options.clone()).await {
+                    Ok(transport) => return Arc::new(transport),
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        });
+        let transport = transport.await.unwrap();
         let coordinator = house.coordinator().await;
         (coordinator.clone(), RunHost::serve(coordinator, start(&auth, transport).await, Admission::Anybody))
     };
