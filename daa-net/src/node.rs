@@ -239,7 +239,7 @@ impl Node {
     /// What was begun goes on by itself.
     pub async fn connect(&self, node: NodeId, addresses: &[Multiaddr]) -> Result<(), ConnectError> {
         let shared = &self.inner.shared;
-        shared.places.set(node, addresses.to_vec());
+        shared.places.tell(node, addresses.to_vec());
         shared.transport.connect(Some(node), addresses).await.map(drop)
     }
 

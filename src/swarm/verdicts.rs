@@ -108,7 +108,7 @@ impl Coordinator {
     }
 
     async fn recheck(&self, evidence: &Evidence) -> Result<Finding, SwarmError> {
-        let parts = &self.inner.parts;
+        let parts = &self.inner().parts;
         let digest = parts.artifacts.put(evidence.encode()?).await?;
         let exhibits = Exhibits::fetch(&*parts.artifacts, &evidence.commitment).await?;
         let (backend, accusation) = (parts.backend.clone(), evidence.clone());

@@ -155,12 +155,12 @@ mod linux {
                     conductor.wait().expect("it can be waited for");
                     conductors += 1;
                     conductor = begin(data, json);
-                } else if agents < AGENTS
-                    && let living = children(conductor.id())
-                    && !living.is_empty()
-                {
-                    kill(living[rng.random_range(0..living.len())]);
-                    agents += 1;
+                } else if agents < AGENTS {
+                    let living = children(conductor.id());
+                    if !living.is_empty() {
+                        kill(living[rng.random_range(0..living.len())]);
+                        agents += 1;
+                    }
                 }
             }
             std::thread::yield_now();
