@@ -28,12 +28,9 @@ impl Fetching {
         let (until, mut pauses) = (clock.now() + PATIENCE, Pauses::new());
         loop {
             let (sink, options) = (MemorySink::new(), FetchOptions::default().with_max_size(MAX_FETCHED));
-            let error = match node.fetch(*digest, &[*coordinator], &sink, options).await {
-                Ok(_) => {
-                    self.local.put(sink.into_bytes().into()).await?;
-                    return Ok(true);
-                }
-                Err(error) => error,
+            let Err(error) = node.fetch(*digest, &[*coordinator], &sink, options).await else {
+                self.local.put(sink.into_bytes().into()).await?;
+                return Ok(true);
             };
             if let FetchError::NoPeer { peers } = &error {
                 match peers.get(coordinator).and_then(|report| report.ended.as_ref()) {
