@@ -3,6 +3,7 @@
 use multiaddr::Multiaddr;
 
 use super::limits::ConnectionLimits;
+use crate::transport::Bandwidth;
 
 /// How a node takes part in the internet.
 ///
@@ -33,6 +34,8 @@ pub struct Libp2pOptions {
     pub lan_only: bool,
     /// How many connections there may be.
     pub limits: ConnectionLimits,
+    /// How many bytes a second go over the streams.
+    pub bandwidth: Bandwidth,
 }
 
 impl Libp2pOptions {
@@ -90,6 +93,13 @@ impl Libp2pOptions {
     pub const fn lan_only(mut self) -> Self {
         self.mdns = true;
         self.lan_only = true;
+        self
+    }
+
+    /// Sends and receives no faster.
+    #[must_use]
+    pub const fn with_bandwidth(mut self, bandwidth: Bandwidth) -> Self {
+        self.bandwidth = bandwidth;
         self
     }
 

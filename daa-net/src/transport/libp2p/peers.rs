@@ -23,6 +23,7 @@ use super::limits::{ConnectionLimits, Counted, TooMany, is_local};
 use crate::auth::{Auth, HandshakeError};
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
+use crate::transport::bandwidth::Meters;
 use crate::transport::session::Live;
 use crate::transport::{ConnectError, TransportEvent};
 
@@ -103,6 +104,7 @@ pub(super) struct Peers {
     is_lan_only: bool,
     table: Table,
     streams: mpsc::Sender<PeerStream>,
+    meters: Meters,
     connections: HashMap<ConnectionId, Connection>,
     expected: HashMap<ConnectionId, NodeId>,
     wishes: Vec<Wish>,
@@ -117,7 +119,7 @@ impl Peers {
         gates: Gates,
         (limits, is_lan_only): (ConnectionLimits, bool),
         table: Table,
-        streams: mpsc::Sender<PeerStream>,
+        (streams, meters): (mpsc::Sender<PeerStream>, Meters),
     ) -> Self {
         Self {
             auth,
@@ -128,6 +130,7 @@ impl Peers {
             is_lan_only,
             table,
             streams,
+            meters,
             connections: HashMap::new(),
             expected: HashMap::new(),
             wishes: Vec::new(),
@@ -283,7 +286,8 @@ impl Peers {
         self.connections.insert(id, Connection { peer, address: address.clone(), is_relayed, node: None });
         let expected = self.expected.get(&id).copied();
         let ends = (self.own.to_bytes(), peer.to_bytes());
-        Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), self.streams.clone())
+        let streams = (self.streams.clone(), self.meters.of_connection());
+        Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), streams)
     }
 }
 

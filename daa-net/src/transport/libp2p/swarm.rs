@@ -21,6 +21,7 @@ use super::peers::{Peers, Reply, Table};
 use crate::auth::Auth;
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
+use crate::transport::bandwidth::Meters;
 use crate::transport::{TransportError, TransportEvent};
 
 /// What a stranger may keep open without proving itself, and how long what nobody needs stays.
@@ -125,6 +126,7 @@ async fn make(
     let gates = Gates::default();
     let gated = gates.clone();
     let (limits, relays) = ((options.limits, options.lan_only), options.relays);
+    let meters = Meters::new(options.bandwidth);
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(
@@ -148,7 +150,7 @@ async fn make(
             let relay = relays
                 .then(|| Gated::new(relay::Behaviour::new(own, relay::Config::default()), gated.clone()));
             Behaviour {
-                peers: Peers::new(auth, own, gated.clone(), limits, table, streams),
+                peers: Peers::new(auth, own, gated.clone(), limits, table, (streams, meters)),
                 identify: identify::Behaviour::new(identify),
                 ping: ping::Behaviour::default(),
                 mdns: mdns.into(),
