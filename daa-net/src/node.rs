@@ -229,8 +229,9 @@ impl Node {
         Ok(node)
     }
 
-    /// Connects to this node at these addresses, and to no other, without joining the network by it. From now on it is looked for there:
-    /// a request or a stream connects anew where the connection was lost.
+    /// Connects to this node at these addresses, and to no other. From now on it is looked for there:
+    /// a request or a stream connects anew where the connection was lost. A node that starts again has another transport key: only
+    /// addresses without `/p2p/…` lead to it then.
     ///
     /// # Errors
     /// [`ConnectError`]; [`ConnectError::Handshake`] when somebody else is there. It is looked for there all the same.

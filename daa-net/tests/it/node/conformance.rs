@@ -431,7 +431,6 @@ pub(super) async fn who_is_called_by_its_id_is_found_again_and_nobody_else(world
     a.connect(b.id(), &b.addresses()).await.unwrap();
     let mut events = a.events();
     assert_eq!(a.call(b.id(), "echo/1", "one".into(), CallOptions::default()).await.unwrap(), "one");
-    assert!(a.members().is_empty(), "nobody was joined");
     // The other side ends the connection: the next request makes another one.
     transport.disconnect(a.id()).await;
     while events.recv().await.unwrap() != NodeEvent::Disconnected(b.id()) {}
