@@ -1,6 +1,7 @@
 //! Nodes on transports: members, requests, streams.
 
 mod conformance;
+mod found;
 mod transfer;
 
 /// One test on each transport.
@@ -29,6 +30,7 @@ mod nodes {
         leaves_of_a_hub_that_goes_find_another,
         who_was_there_before_finds_the_network_again,
         who_is_called_by_its_id_is_found_again_and_nobody_else,
+        who_waits_is_told_when_the_node_has_ended,
     );
 }
 

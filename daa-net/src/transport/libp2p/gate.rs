@@ -18,6 +18,8 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
+use super::candidates::Candidates;
+
 /// Whether the peer of a connection has proved itself.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
@@ -72,11 +74,12 @@ impl Gates {
 pub(super) struct Gated<B> {
     pub(super) inner: B,
     gates: Gates,
+    candidates: Candidates,
 }
 
 impl<B> Gated<B> {
-    pub(super) const fn new(inner: B, gates: Gates) -> Self {
-        Self { inner, gates }
+    pub(super) fn new(inner: B, gates: Gates) -> Self {
+        Self { inner, gates, candidates: Candidates::new() }
     }
 }
 
@@ -128,7 +131,10 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gated<B> {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.inner.on_swarm_event(event);
+        match event {
+            FromSwarm::NewExternalAddrCandidate(candidate) if !self.candidates.takes(candidate.addr) => {}
+            event => self.inner.on_swarm_event(event),
+        }
     }
 
     fn on_connection_handler_event(
