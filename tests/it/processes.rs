@@ -13,7 +13,7 @@ use crate::program::{json_of, swarm, text};
 
 const OPTIONS: [&str; 6] = ["--rounds", "6", "--seed", "5", "--kill", "3@3"];
 /// Long enough for a slow machine.
-const PATIENT: Duration = Duration::from_secs(60);
+const PATIENT: Duration = Duration::from_secs(180);
 
 fn of_processes(options: &[&str]) -> Vec<String> {
     options.iter().chain(&["--transport", "process"]).map(|&option| option.to_owned()).collect()
@@ -116,7 +116,7 @@ mod linux {
         let deadline = Instant::now() + PATIENT;
         while !is_so() {
             assert!(Instant::now() < deadline, "{what} did not come about");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -163,7 +163,7 @@ mod linux {
                     }
                 }
             }
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
