@@ -147,10 +147,9 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let sample = if args.task == Task::Text { Some(sample(&swarm, &problem).await?) } else { None };
     display.finish();
 
-    let wall = began.elapsed().as_secs_f64();
+    let took = (began.elapsed().as_secs_f64(), resumed_from_round);
     let (outcome, evidence) =
-        summary::summarise(args, &problem, &swarm, &books, &measures, wall, resumed_from_round, sample)
-            .await?;
+        summary::summarise(args, &problem, &swarm, &books, &measures, took, sample).await?;
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(&outcome)?;
         report::replace(path, &json).map_err(|error| format!("cannot write {}: {error}", path.display()))?;

@@ -49,6 +49,9 @@ pub(crate) fn agent_id(number: u32) -> Result<AgentId, SwarmError> {
     Ok(AgentId::new(format!("agent-{number}"))?)
 }
 
+/// What an agent trains with, what it audits with, and its shard.
+pub(crate) type Tools = (Arc<dyn Trainer>, Arc<dyn ComputeBackend>, Digest);
+
 /// What an agent works with: its trainer, as the script has it, a backend for audits, and the digest of its shard.
 pub(crate) fn trainer(
     script: &Script,
@@ -56,7 +59,7 @@ pub(crate) fn trainer(
     number: u32,
     seats: &Arc<Semaphore>,
     died: mpsc::Sender<AgentId>,
-) -> Result<(Arc<dyn Trainer>, Arc<dyn ComputeBackend>, Digest), Failure> {
+) -> Result<Tools, Failure> {
     let (id, config) = (agent_id(number)?, problem.config);
     let shard = problem.shards.get(number as usize - 1).ok_or("there is no shard for this agent")?;
     let backend = BurnBackend::flex(config.model)?;

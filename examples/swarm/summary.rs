@@ -41,8 +41,7 @@ pub(crate) async fn summarise(
     swarm: &Swarm,
     books: &Books,
     measures: &Measures,
-    wall_seconds: f64,
-    resumed_from_round: Option<u64>,
+    (wall_seconds, resumed_from_round): (f64, Option<u64>),
     sample: Option<String>,
 ) -> Result<(Outcome, Vec<(String, Vec<u8>)>), Failure> {
     let view = swarm.coordinator.view();
