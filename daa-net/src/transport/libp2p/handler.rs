@@ -105,8 +105,9 @@ enum State {
     Prove(Task<(Result<Session, HandshakeError>, AuthStream)>),
     /// The peer has proved itself, and the rest of the node is being told.
     Tell(AuthStream),
-    /// Both sides are being told that all protocols may be spoken.
-    Ready(Task<io::Result<()>>),
+    /// Both sides are being told that all protocols may be spoken: who answered the handshake says that it answers everything, and asks for nothing
+    /// before the other one, by ending the stream, has said the same.
+    Ready(Task<io::Result<AuthStream>>),
     /// All is spoken.
     Open,
     Failed,
@@ -197,17 +198,20 @@ impl Handler {
                 let is_initiator = self.is_initiator;
                 self.state = State::Ready(Box::pin(async move {
                     if is_initiator {
-                        stream.read_u8().await.map(drop)
+                        stream.read_u8().await?;
                     } else {
                         stream.write_u8(0).await?;
-                        stream.shutdown().await
+                        stream.shutdown().await?;
+                        // However it ends, it has ended.
+                        let _ = stream.read_u8().await;
                     }
+                    Ok(stream)
                 }));
                 for stream in std::mem::take(&mut self.early) {
                     self.accept(stream);
                 }
                 if !self.is_initiator {
-                    self.gate.open();
+                    self.gate.answer();
                 }
             }
             state => self.state = state,
@@ -268,7 +272,11 @@ impl Handler {
                     let Poll::Ready(done) = task.as_mut().poll(cx) else { return };
                     self.state = State::Open;
                     match done {
-                        Ok(()) => self.gate.open(),
+                        Ok(stream) => {
+                            self.gate.open();
+                            // Only now: it tells the peer.
+                            drop(stream);
+                        }
                         // The connection is about to be lost.
                         Err(error) => tracing::debug!(%error, "the peer did not say that it is ready"),
                     }

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::gate::Gates;
 use super::handler::{Ask, FromHandler, Handler, ToHandler};
 use super::limits::{ConnectionLimits, Counted, TooMany, is_local};
+use super::whereabouts::relay_of;
 use crate::auth::{Auth, HandshakeError};
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
@@ -144,7 +145,7 @@ impl Peers {
     }
 
     /// Connects to a node.
-    pub(super) fn connect(&mut self, node: Option<NodeId>, addresses: Vec<Multiaddr>, reply: Reply) {
+    pub(super) fn connect(&mut self, node: Option<NodeId>, mut addresses: Vec<Multiaddr>, reply: Reply) {
         let known = match node {
             Some(node) => self.table.best(&node).map(|_| node),
             None => self.already_at(&addresses),
@@ -153,6 +154,13 @@ impl Peers {
             let _ = reply.send(Ok(node));
             return;
         }
+        // A relay that is connected is asked once, however many addresses it has.
+        let mut asked = HashSet::new();
+        let is_connected =
+            |relay| self.connections.values().any(|other| other.peer == relay && other.node.is_some());
+        addresses.retain(|address| {
+            relay_of(address).is_none_or(|relay| !is_connected(relay) || asked.insert(relay))
+        });
         let mut dials = HashSet::new();
         for dial in dials_to(addresses) {
             if let Some(node) = node {
@@ -192,6 +200,12 @@ impl Peers {
         direct.next().map(|connection| (connection.peer, connection.address.clone()))
     }
 
+    /// Where a peer is that is connected, not through a relay, and has proved itself.
+    pub(super) fn address_of(&self, peer: &PeerId) -> Option<Multiaddr> {
+        let is_way = |other: &&Connection| other.peer == *peer && other.node.is_some() && !other.is_relayed;
+        self.connections.values().find(is_way).map(|connection| connection.address.clone())
+    }
+
     fn close(&mut self, connection: ConnectionId) {
         let Some(peer) = self.connections.get(&connection).map(|connection| connection.peer) else { return };
         self.push(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::One(connection) });
@@ -218,11 +232,15 @@ impl Peers {
         self.expected.remove(&id);
         let per_node = self.counted.limits().per_node;
         let link = Link { connection: id, live, asks, address, is_relayed };
-        let (count, superseded) = {
+        let (count, superseded, instead) = {
             let mut nodes = self.table.nodes();
             let links = nodes.entry(node).or_default();
+            // However many connections lead through relays: what was won by punching holes is not turned away for them.
+            let relayed = links.iter().rposition(|link| link.is_relayed && !is_relayed);
+            let relayed = relayed.filter(|_| links.len() >= per_node);
+            let instead = relayed.map(|at| links.remove(at).connection);
             if links.len() >= per_node {
-                (links.len() + 1, Vec::new())
+                (links.len() + 1, Vec::new(), instead)
             } else {
                 links.push(link);
                 // Direct ones first, the newer ones before older ones: the peer may have lost those without our knowing.
@@ -230,9 +248,12 @@ impl Peers {
                 let first = links.iter().position(|link| is_relayed <= link.is_relayed).unwrap_or(at);
                 links.get_mut(first..).unwrap_or_default().rotate_right(1);
                 let relayed = links.iter().filter(|link| link.is_relayed && !is_relayed);
-                (links.len(), relayed.map(|link| link.connection).collect())
+                (links.len(), relayed.map(|link| link.connection).collect(), instead)
             }
         };
+        if let Some(relayed) = instead {
+            self.close(relayed);
+        }
         if count > per_node {
             self.close(id);
             return;

@@ -1,0 +1,63 @@
+//! Scenes in namespaces of this machine. Each has two cores to itself: one after the other.
+
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Plays a scene, and gives what it reports. All of it has to be so.
+fn play(args: &[&str]) -> Value {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_nat_lab")).args(args).arg("--json").arg(&file).output();
+    let output = output.unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// How the pairs of a report are connected.
+fn ways(report: &Value, at: usize) -> Vec<&str> {
+    let pairs = report["pairs"][at]["pairs"].as_array().unwrap();
+    pairs.iter().map(|pair| pair["how"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn holes_are_punched_where_nats_keep_ports() {
+    assert_eq!(ways(&play(&["punch"]), 0), ["punched"]);
+}
+
+#[test]
+fn the_relay_stays_where_nats_change_ports() {
+    assert_eq!(ways(&play(&["symmetric"]), 0), ["relayed"]);
+}
+
+#[test]
+fn nodes_learn_whether_others_can_call_them() {
+    let report = play(&["autonat"]);
+    assert_eq!(report["checks"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn nodes_of_a_local_network_find_each_other_by_multicast() {
+    assert_eq!(ways(&play(&["lan", "--loss", "0"]), 0), ["local"; 3]);
+}
+
+#[test]
+fn twenty_nodes_reach_each_other_and_leaves_find_another_hub() {
+    let report = play(&["swarm"]);
+    let (all, left) = (ways(&report, 0), ways(&report, 1));
+    assert_eq!((all.len(), left.len()), (190, 171));
+    // Between two different NATs that change ports, or one that does and one that does not, nothing else works.
+    let relayed = all.iter().filter(|way| **way == "relayed").count();
+    assert!(relayed >= 3 + 3 * 7, "{relayed} are relayed");
+    assert!(all.contains(&"punched") && all.contains(&"local") && all.contains(&"direct"));
+    assert!(!report["rehomed"].as_array().unwrap().is_empty());
+    let (packets, lost) = (report["packets"].as_f64().unwrap(), report["packets_lost"].as_f64().unwrap());
+    assert!((0.005..0.015).contains(&(lost / packets)), "{lost} of {packets} packets were lost");
+}
