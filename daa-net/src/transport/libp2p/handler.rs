@@ -67,6 +67,8 @@ pub(super) enum FromHandler {
     Proved { live: Live, asks: mpsc::Sender<Ask> },
     /// It has not, and will not.
     Failed(HandshakeError),
+    /// All protocols are spoken from now on.
+    Opened,
     /// It has broken the protocol since.
     Condemned(StreamError),
 }
@@ -274,6 +276,7 @@ impl Handler {
                     match done {
                         Ok(stream) => {
                             self.gate.open();
+                            self.events.push_back(FromHandler::Opened);
                             // Only now: it tells the peer.
                             drop(stream);
                         }

@@ -95,6 +95,10 @@ struct Connection {
     node: Option<NodeId>,
 }
 
+/// All protocols are spoken with this peer from now on.
+#[derive(Debug)]
+pub(super) struct Opened(pub(super) PeerId);
+
 pub(super) struct Peers {
     auth: Auth,
     own: PeerId,
@@ -107,7 +111,7 @@ pub(super) struct Peers {
     connections: HashMap<ConnectionId, Connection>,
     expected: HashMap<ConnectionId, NodeId>,
     wishes: Vec<Wish>,
-    queue: VecDeque<ToSwarm<std::convert::Infallible, ToHandler>>,
+    queue: VecDeque<ToSwarm<Opened, ToHandler>>,
     waker: Option<Waker>,
 }
 
@@ -137,7 +141,7 @@ impl Peers {
         }
     }
 
-    fn push(&mut self, event: ToSwarm<std::convert::Infallible, ToHandler>) {
+    fn push(&mut self, event: ToSwarm<Opened, ToHandler>) {
         self.queue.push_back(event);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -338,7 +342,7 @@ fn dials_to(addresses: Vec<Multiaddr>) -> Vec<DialOpts> {
 
 impl NetworkBehaviour for Peers {
     type ConnectionHandler = Handler;
-    type ToSwarm = std::convert::Infallible;
+    type ToSwarm = Opened;
 
     fn handle_pending_inbound_connection(
         &mut self,
@@ -421,8 +425,9 @@ impl NetworkBehaviour for Peers {
         }
     }
 
-    fn on_connection_handler_event(&mut self, _: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
         match event {
+            FromHandler::Opened => self.push(ToSwarm::GenerateEvent(Opened(peer))),
             FromHandler::Proved { live, asks } => self.proved(id, live, asks),
             FromHandler::Failed(error) => {
                 tracing::debug!(%error, "a peer has not proved itself");

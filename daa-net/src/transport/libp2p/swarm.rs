@@ -19,7 +19,7 @@ use tokio_util::sync::DropGuard;
 use super::gate::{Gated, Gates};
 use super::limits::is_local;
 use super::options::Libp2pOptions;
-use super::peers::{Peers, Reply, Table};
+use super::peers::{Opened, Peers, Reply, Table};
 use super::relays::{Relays, Step};
 use super::whereabouts::{Reachability, Whereabouts, is_relayed, told};
 use crate::auth::Auth;
@@ -297,6 +297,10 @@ impl Task {
                 if info.protocols.contains(&relay::HOP_PROTOCOL_NAME) {
                     self.relays.found(peer_id);
                 }
+            }
+            // Identify tells of protocols that change, but not if they do so before it has asked who the peer is.
+            SwarmEvent::Behaviour(BehaviourEvent::Peers(Opened(peer))) => {
+                self.swarm.behaviour_mut().identify.push([peer]);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Autonat(tried)) => {
                 tracing::debug!(address = %tried.tested_addr, result = ?tried.result, "somebody tried to call this node");
