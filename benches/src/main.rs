@@ -7,11 +7,19 @@ mod bus;
 mod cache;
 #[cfg(feature = "crypto")]
 mod crypto;
+#[cfg(feature = "net")]
+mod discovery;
 mod event_store;
+#[cfg(feature = "net")]
+mod gossip;
+#[cfg(feature = "net")]
+mod handshake;
 mod heap;
 mod ledger;
 mod line;
 mod peer;
+#[cfg(feature = "net")]
+mod plain_libp2p;
 mod rules;
 #[cfg(feature = "training")]
 mod training;
@@ -35,6 +43,9 @@ usage: daa-benches NAME [--json]
   rules        decisions of a ruleset, beside cel; of tables, beside zen-engine
   training     a local step, beside PyTorch where python3 has it (DAA_PYTHON names another python)
   crypto       signatures, key encapsulation, sealing, beside the providers called bare
+  handshake    of two nodes, beside its primitives called bare
+  discovery    lookups among 200 nodes, beside libp2p's Kademlia
+  gossip       messages to 50 nodes, beside gossipsub
   transport    bytes between two nodes, beside raw quinn; requests
   workflow     durable steps of workflows, beside durare; parked runs
   steps        steps of workflows in memory; replay
@@ -60,6 +71,12 @@ const BENCHES: &[Bench] = &[
     ("rules", rules::run),
     #[cfg(feature = "training")]
     ("training", training::run),
+    #[cfg(feature = "net")]
+    ("handshake", handshake::run),
+    #[cfg(feature = "net")]
+    ("discovery", discovery::run),
+    #[cfg(feature = "net")]
+    ("gossip", gossip::run),
     #[cfg(feature = "net")]
     ("transport", transport::run),
     ("workflow", workflow::run),

@@ -97,7 +97,7 @@ pub use error::{
     Algorithm, DecodeError, Fault, KemError, KeyError, LengthError, NotAccepted, ProviderError,
     RandomnessError, Reaction, SignError, VerifyError,
 };
-pub use frames::{FRAME_TAG, FrameError, FrameOpener, FrameSealer};
+pub use frames::{FRAME_TAG, FrameCipher, FrameError, FrameOpener, FrameSealer};
 pub use kdf::{HkdfSha256, OutputTooLong, derive_key};
 pub use kem::{DecapsulationKey, EncapsulationKey, KemCiphertext};
 pub use key_file::{Argon2Params, Argon2ParamsError, KeyFile, KeyFileError, Passphrase, StoredKey};

@@ -5,8 +5,8 @@
 //! carries them, who also sees to it that none has more than [`MAX_MESSAGE`] bytes and that all is over within [`TIME_LIMIT`].
 //!
 //! ```text
-//! initiator -> responder   hello: versions, network, both nodes, nonce, ML-KEM key
-//! responder -> initiator   reply: version, nonce, ciphertext, key unless it is known; signature
+//! initiator -> responder   hello: versions, network, both nodes, nonce, ML-KEM key, ciphers
+//! responder -> initiator   reply: version, cipher, nonce, ciphertext, key unless it is known; signature
 //! initiator -> responder   finish: key unless it is known; signature; confirmation
 //! ```
 //!
@@ -17,7 +17,7 @@
 //! # What it gives
 //!
 //! The initiator knows after the reply, and the responder after the finish, that the other holds the key behind its
-//! [`NodeId`], takes part now, in this connection, in this network, and chose among the same versions. Who records
+//! [`NodeId`], takes part now, in this connection, in this network, and chose among the same versions and ciphers. Who records
 //! everything and breaks all long-lived keys later learns nothing of the session's keys.
 //!
 //! # What it does not hide
@@ -41,7 +41,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daa_crypto::{Context, CryptoSuite, VerifyingKey};
+use daa_crypto::{Context, CryptoSuite, FrameCipher, VerifyingKey};
 use rand_core::CryptoRng;
 
 use crate::identity::{self, IdentityError, NodeIdentity};
@@ -92,6 +92,8 @@ struct Shared {
     identity: NodeIdentity,
     network: NetworkName,
     access: Access,
+    /// What frames may be sealed with, the best first.
+    ciphers: Vec<FrameCipher>,
     keys: KeyBook,
 }
 
@@ -100,14 +102,31 @@ impl Auth {
     #[must_use]
     pub fn new(suite: CryptoSuite, identity: NodeIdentity, network: NetworkName) -> Self {
         let (access, keys) = (Access::everybody(), KeyBook::default());
-        Self { shared: Arc::new(Shared { suite, identity, network, access, keys }) }
+        let ciphers = FrameCipher::supported().to_vec();
+        Self { shared: Arc::new(Shared { suite, identity, network, access, ciphers, keys }) }
     }
 
     /// The same with these only. Nothing that was remembered is kept.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
-        let (suite, identity, network) = self.parts();
-        Self { shared: Arc::new(Shared { suite, identity, network, access, keys: KeyBook::default() }) }
+        let ((suite, identity, network), ciphers) = (self.parts(), self.shared.ciphers.clone());
+        let keys = KeyBook::default();
+        Self { shared: Arc::new(Shared { suite, identity, network, access, ciphers, keys }) }
+    }
+
+    /// The same, with these ciphers for the frames of streams, the best first, rather than [`FrameCipher::supported`]. What is not
+    /// supported is left out, and ChaCha20-Poly1305, which every node has, is always among them. Nothing that was remembered is
+    /// kept.
+    #[must_use]
+    pub fn with_frame_ciphers(self, ciphers: &[FrameCipher]) -> Self {
+        let ((suite, identity, network), access) = (self.parts(), self.shared.access.clone());
+        let supported = |cipher: &FrameCipher| FrameCipher::supported().contains(cipher);
+        let mut ciphers: Vec<FrameCipher> = ciphers.iter().copied().filter(supported).collect();
+        if !ciphers.contains(&FrameCipher::default()) {
+            ciphers.push(FrameCipher::default());
+        }
+        let keys = KeyBook::default();
+        Self { shared: Arc::new(Shared { suite, identity, network, access, ciphers, keys }) }
     }
 
     /// This node.

@@ -2,8 +2,10 @@
 
 mod error;
 mod frame;
+mod inbox;
 mod lane;
 mod open;
+mod packing;
 mod protocol;
 mod read;
 #[cfg(test)]
@@ -14,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -25,7 +28,7 @@ use crate::node_id::NodeId;
 pub use error::{ParseProtocolError, StreamError};
 pub(crate) use lane::Lane;
 pub(crate) use open::{Numbers, Opening, accept, open};
-pub use protocol::{Priority, Protection, Protocol, StreamOptions};
+pub use protocol::{Compression, Priority, Protection, Protocol, StreamOptions};
 use read::Reader;
 use write::Writer;
 
@@ -81,6 +84,8 @@ pub(crate) struct Carried {
     pub(crate) carrier: Arc<dyn Carrier>,
     /// What the streams of the connection share.
     pub(crate) lane: Arc<Lane>,
+    /// Whether it is one of bulk, for the pipe to know.
+    pub(crate) is_bulk: Arc<AtomicBool>,
     /// Its place among the streams of the connection, which is given back when the stream goes.
     #[expect(dead_code, reason = "it is given back when it is dropped")]
     pub(crate) place: Option<OwnedSemaphorePermit>,
@@ -113,6 +118,19 @@ impl PeerStream {
 }
 
 impl Parts {
+    /// A stream whose first frame was written or read: it is as that says.
+    fn new(
+        peer: NodeId,
+        (protocol, options): (Protocol, StreamOptions),
+        (mut reader, mut writer): (Reader, Writer),
+        carried: Carried,
+    ) -> Self {
+        reader.begin(options);
+        writer.begin(options);
+        carried.is_bulk.store(options.priority == Priority::Bulk, Ordering::Relaxed);
+        Self { peer, protocol, options, reader, writer, carried, turn: Turn::default() }
+    }
+
     /// Does something with the writer, when it is the stream's turn.
     fn in_turn<T>(
         &mut self,

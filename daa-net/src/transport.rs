@@ -3,6 +3,7 @@
 //! [`Transport`] is what the rest of a node is built on. [`MemoryNetwork`] is one process; `Libp2pTransport` (feature `libp2p`) is the
 //! internet. Both run the same handshake and the same sealed streams.
 
+mod bandwidth;
 mod error;
 #[cfg(feature = "libp2p")]
 pub mod libp2p;
@@ -18,6 +19,7 @@ use multiaddr::Multiaddr;
 use crate::node_id::NodeId;
 use crate::stream::{PeerStream, Protocol, StreamOptions};
 
+pub use bandwidth::Bandwidth;
 pub use error::{ConnectError, TransportError};
 pub use memory::{MemoryNetwork, MemoryTransport};
 

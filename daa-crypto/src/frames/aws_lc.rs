@@ -1,16 +1,32 @@
 //! By AWS-LC, in assembly.
 
-use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-use super::{FRAME_TAG, NONCE};
+use super::{FRAME_TAG, FrameCipher, NONCE};
 use crate::secret::Secret;
 
-/// `None` if AWS-LC refused the key, which it does for no key of 32 bytes: then nothing is sealed or opened.
-pub(super) struct Cipher(Option<LessSafeKey>);
+/// Whether the processor has instructions for AES.
+pub(super) fn has_fast_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let has =
+        std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let has = false;
+    has
+}
+
+pub(super) struct Cipher(LessSafeKey);
 
 impl Cipher {
-    pub(super) fn new(key: &Secret) -> Self {
-        Self(UnboundKey::new(&CHACHA20_POLY1305, key.as_bytes()).ok().map(LessSafeKey::new))
+    /// `None` if AWS-LC refuses the key, which it does for no key of 32 bytes.
+    pub(super) fn new(cipher: FrameCipher, key: &Secret) -> Option<Self> {
+        let algorithm = match cipher {
+            FrameCipher::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+            FrameCipher::Aes256Gcm => &AES_256_GCM,
+        };
+        UnboundKey::new(algorithm, key.as_bytes()).ok().map(LessSafeKey::new).map(Self)
     }
 
     pub(super) fn seal(
@@ -20,7 +36,7 @@ impl Cipher {
         frame: &mut [u8],
     ) -> Option<[u8; FRAME_TAG]> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self.0.as_ref()?.seal_in_place_separate_tag(nonce, Aad::from(header), frame).ok()?;
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(header), frame).ok()?;
         tag.as_ref().try_into().ok()
     }
 
@@ -32,6 +48,6 @@ impl Cipher {
         tag: &[u8; FRAME_TAG],
     ) -> Option<()> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.0.as_ref()?.open_in_place_separate_tag(nonce, Aad::from(header), tag, frame).ok().map(drop)
+        self.0.open_in_place_separate_tag(nonce, Aad::from(header), tag, frame).ok().map(drop)
     }
 }

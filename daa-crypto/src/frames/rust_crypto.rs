@@ -3,14 +3,22 @@
 use chacha20poly1305::aead::AeadInOut as _;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
 
-use super::{FRAME_TAG, NONCE};
+use super::{FRAME_TAG, FrameCipher, NONCE};
 use crate::secret::Secret;
+
+pub(super) const fn has_fast_aes() -> bool {
+    false
+}
 
 pub(super) struct Cipher(ChaCha20Poly1305);
 
 impl Cipher {
-    pub(super) fn new(key: &Secret) -> Self {
-        Self(ChaCha20Poly1305::new(key.as_bytes().into()))
+    /// `None` for what is not built in.
+    pub(super) fn new(cipher: FrameCipher, key: &Secret) -> Option<Self> {
+        match cipher {
+            FrameCipher::ChaCha20Poly1305 => Some(Self(ChaCha20Poly1305::new(key.as_bytes().into()))),
+            FrameCipher::Aes256Gcm => None,
+        }
     }
 
     pub(super) fn seal(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use daa_crypto::{DecapsulationKey, KemAlgorithm, VerifyingKey};
+use daa_crypto::{DecapsulationKey, FrameCipher, KemAlgorithm, VerifyingKey};
 use prost::Message as _;
 use rand_core::CryptoRng;
 
@@ -57,6 +57,7 @@ impl Initiator {
             nonce: Bytes::copy_from_slice(&nonce),
             kem: kem.encapsulation_key().encode().into(),
             knows_key: known.is_some(),
+            ciphers: shared.ciphers.iter().map(|cipher| cipher.to_number()).collect(),
         });
         let mut transcript = Transcript::new(ends.ours, ends.theirs);
         transcript.add(&body);
@@ -75,6 +76,9 @@ impl Initiator {
         if !VERSIONS.contains(&reply.version) {
             return Err(AuthError::Version);
         }
+        let cipher =
+            FrameCipher::from_number(reply.cipher).filter(|cipher| self.shared.ciphers.contains(cipher));
+        let cipher = cipher.ok_or(AuthError::Version)?;
         wire::fixed::<NONCE>("nonce", &reply.nonce)?;
         let key = self.peer_key(&reply)?;
         let suite = &self.shared.suite;
@@ -93,7 +97,7 @@ impl Initiator {
         let keys = Keys::derive(&secret, &self.transcript.hash());
         let finish = wire::finish(body, signature, keys.confirmation.as_bytes());
         self.shared.keys.put(&key);
-        Ok((keys.of_initiator(key, reply.version), finish))
+        Ok((keys.of_initiator(key, reply.version, cipher), finish))
     }
 
     /// The key of who replied, if that is somebody to talk to.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use daa_core::seed::Seed;
-use daa_crypto::{Context, CryptoSuite, KemAlgorithm, Secret, SignatureAlgorithm};
+use daa_crypto::{Context, CryptoSuite, FrameCipher, KemAlgorithm, Secret, SignatureAlgorithm};
 use data_encoding::HEXLOWER;
 
 use super::session::Keys;
@@ -25,6 +25,7 @@ fn hello() -> Hello {
         nonce: Bytes::from_static(&[3; 32]),
         kem: Bytes::from_static(b"kem"),
         knows_key: true,
+        ciphers: vec![1, 0],
     }
 }
 
@@ -36,6 +37,7 @@ fn reply() -> Reply {
         node: Bytes::from_static(&[2; 32]),
         key: Bytes::from_static(b"key"),
         knows_key: true,
+        cipher: 1,
     }
 }
 
@@ -62,7 +64,10 @@ fn transcript_and_keys_stay_what_they_are() {
     let derive = || Keys::derive(&Secret::from_bytes([6; 32]), &[7; 32]);
     assert_eq!(hex(derive().confirmation.as_bytes()), CONFIRMATION);
     let key = identity(1).key().clone();
-    let (ours, theirs) = (derive().of_initiator(key.clone(), 1), derive().of_responder(key, 1));
+    let (ours, theirs) = (
+        derive().of_initiator(key.clone(), 1, FrameCipher::default()),
+        derive().of_responder(key, 1, FrameCipher::default()),
+    );
     assert_eq!(hex(ours.send_key().as_bytes()), INITIATOR_KEY);
     assert_eq!(hex(ours.receive_key().as_bytes()), RESPONDER_KEY);
     assert_eq!((ours.send_key(), ours.receive_key()), (theirs.receive_key(), theirs.send_key()));
@@ -79,7 +84,9 @@ fn identity(seed: u8) -> NodeIdentity {
 #[test]
 fn a_handshake_is_made_of_these_parts_in_this_order() {
     let suite = CryptoSuite::new();
-    let auth = |seed| Auth::new(suite.clone(), identity(seed), "net".parse().unwrap());
+    // The same on every processor.
+    let auth =
+        |seed| Auth::new(suite.clone(), identity(seed), "net".parse().unwrap()).with_frame_ciphers(&[]);
     let (alice, bob) = (auth(1), auth(2));
     let here = Ends { ours: b"initiator", theirs: b"responder" };
     let there = Ends { ours: b"responder", theirs: b"initiator" };
@@ -115,13 +122,13 @@ fn a_handshake_is_made_of_these_parts_in_this_order() {
     let all = hash(&[&hello, &reply.body, &reply.signature, &finish.body, &finish.signature]);
     let keys = Keys::derive(&secret, &all);
     assert_eq!(finish.confirmation, keys.confirmation.as_bytes().as_slice());
-    let again = keys.of_initiator(identity(2).key().clone(), 1);
+    let again = keys.of_initiator(identity(2).key().clone(), 1, FrameCipher::default());
     assert_eq!([again.id(), again.id()], [ours.id(), theirs.id()]);
     assert_eq!([again.send_key(), again.receive_key()], [ours.send_key(), ours.receive_key()]);
 }
 
-const HELLO: &str = "0a750a010112036e65741a200101010101010101010101010101010101010101010101010101010101010101222002020202020202020202020202020202020202020202020202020202020202022a20030303030303030303030303030303030303030303030303030303030303030332036b656d3801";
-const REPLY: &str = "12660a590801122004040404040404040404040404040404040404040404040404040404040404041a0a63697068657274657874222002020202020202020202020202020202020202020202020202020202020202022a036b6579300112097369676e6174757265";
+const HELLO: &str = "0a790a010112036e65741a200101010101010101010101010101010101010101010101010101010101010101222002020202020202020202020202020202020202020202020202020202020202022a20030303030303030303030303030303030303030303030303030303030303030332036b656d380142020100";
+const REPLY: &str = "12680a5b0801122004040404040404040404040404040404040404040404040404040404040404041a0a63697068657274657874222002020202020202020202020202020202020202020202020202020202020202022a036b65793001380112097369676e6174757265";
 const FINISH: &str = "1a340a050a036b657912097369676e61747572651a200505050505050505050505050505050505050505050505050505050505050505";
 const TRANSCRIPT_OF_ENDS: &str = "89016af25a767148292ab2d52eaa627642ed80ed21b4245e09a7adb1dfd5ae76";
 const TRANSCRIPT: &str = "69367d488ab671d4cacdd61a0c871dcbddc4dde40e3c52d7d1645e3ba698aed7";
@@ -129,4 +136,4 @@ const CONFIRMATION: &str = "5839a53ae533dca14dd1427a93252d7f70fcd609351102de1714
 const INITIATOR_KEY: &str = "0b9805a82264746eda122418920ad1a54cdffc0cb5efbfa405fbd39954cab377";
 const RESPONDER_KEY: &str = "9458b64782ccb2ebcfdee34c41b7ccf4a46e65c00135bf39dab46c5db5e1357c";
 const SESSION: &str = "3b184b675e2a698518fee6198d59ee1584ce363f824467532f26ca2a40b1ba34";
-const HASH_OF_A_HELLO: &str = "dc620c7e37cedb685f12bbfe809545aacbf0661b02fd4ee5d271e6d76a6f1812";
+const HASH_OF_A_HELLO: &str = "4cfd3e1aac117955ff95533ac6e0a677ea902a03238b7d3e6989a7ecc1f9c95d";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use daa_crypto::{KemAlgorithm, Secret, VerifyingKey};
+use daa_crypto::{FrameCipher, KemAlgorithm, Secret, VerifyingKey};
 use prost::Message as _;
 use rand_core::CryptoRng;
 
@@ -15,8 +15,8 @@ use super::wire::{self, Hello, NONCE, Reply};
 use super::{Ends, INITIATOR, RESPONDER, Shared, VERSIONS};
 use crate::node_id::NodeId;
 
-/// A hello names at most so many versions.
-const MAX_VERSIONS: usize = 16;
+/// Of the versions and of the ciphers that a hello names, so many are looked at.
+const MAX_OFFERED: usize = 16;
 
 /// A handshake that was answered: it waits for the finish.
 pub struct Responder {
@@ -24,6 +24,7 @@ pub struct Responder {
     transcript: Transcript,
     secret: Secret,
     version: u32,
+    cipher: FrameCipher,
     /// Who said hello.
     node: NodeId,
     /// The key that we said we know.
@@ -54,6 +55,7 @@ impl Responder {
 
         let (ciphertext, secret) = shared.suite.encapsulate(&kem)?;
         let known = shared.keys.key(&node);
+        let cipher = choose(&shared.ciphers, &hello.ciphers);
         let mut nonce = [0; NONCE];
         rng.fill_bytes(&mut nonce);
         let identity = &shared.identity;
@@ -66,13 +68,14 @@ impl Responder {
             node: Bytes::copy_from_slice(identity.node().as_bytes()),
             key: if is_known { Bytes::new() } else { identity.key().encode().into() },
             knows_key: known.is_some(),
+            cipher: cipher.to_number(),
         };
         let body = Bytes::from(reply.encode_to_vec());
         transcript.add(&body);
         let signature = identity.signer().sign(RESPONDER, &transcript.hash()).await?.encode();
         transcript.add(&signature);
         let bytes = wire::reply(body, signature);
-        Ok((Self { shared, transcript, secret, version, node, known }, bytes))
+        Ok((Self { shared, transcript, secret, version, cipher, node, known }, bytes))
     }
 
     /// Reads the finish. Nothing that the other side sent counts before this is well.
@@ -98,8 +101,14 @@ impl Responder {
             return Err(AuthError::Access { node: self.node });
         }
         self.shared.keys.put(&key);
-        Ok(keys.of_responder(key, self.version))
+        Ok(keys.of_responder(key, self.version, self.cipher))
     }
+}
+
+/// What frames are sealed with: what both like best, and otherwise what everybody has.
+fn choose(ours: &[FrameCipher], offered: &[u32]) -> FrameCipher {
+    let theirs = offered.iter().take(MAX_OFFERED).find_map(|number| FrameCipher::from_number(*number));
+    theirs.filter(|cipher| ours.first() == Some(cipher)).unwrap_or_default()
 }
 
 /// Whether a hello is for us; before anything that costs.
@@ -107,8 +116,9 @@ fn check(shared: &Shared, hello: &Hello) -> Result<(u32, NodeId), AuthError> {
     if hello.network != shared.network.as_str() {
         return Err(AuthError::Network);
     }
-    let offered = hello.versions.get(..MAX_VERSIONS.min(hello.versions.len())).unwrap_or_default();
-    let version = VERSIONS.into_iter().find(|version| offered.contains(version)).ok_or(AuthError::Version)?;
+    let offered = hello.versions.iter().take(MAX_OFFERED);
+    let spoken = |version: &u32| offered.clone().any(|offered| offered == version);
+    let version = VERSIONS.into_iter().find(spoken).ok_or(AuthError::Version)?;
     wire::fixed::<NONCE>("nonce", &hello.nonce)?;
     let (own, node) = (shared.identity.node(), wire::node(&hello.node)?);
     if node == own {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use daa_crypto::{Context, HkdfSha256, Secret, VerifyingKey};
+use daa_crypto::{Context, FrameCipher, HkdfSha256, Secret, VerifyingKey};
 
 use crate::node_id::NodeId;
 
@@ -36,6 +36,7 @@ pub struct Session {
     peer: VerifyingKey,
     id: SessionId,
     version: u32,
+    cipher: FrameCipher,
     send: Secret,
     receive: Secret,
 }
@@ -63,6 +64,12 @@ impl Session {
     #[must_use]
     pub const fn version(&self) -> u32 {
         self.version
+    }
+
+    /// What frames are to be sealed with.
+    #[must_use]
+    pub const fn cipher(&self) -> FrameCipher {
+        self.cipher
     }
 
     /// The key of what goes to the other side. Derive keys from it, rather than use it as one.
@@ -98,13 +105,13 @@ impl Keys {
         }
     }
 
-    pub(super) fn of_initiator(self, peer: VerifyingKey, version: u32) -> Session {
+    pub(super) fn of_initiator(self, peer: VerifyingKey, version: u32, cipher: FrameCipher) -> Session {
         let Self { initiator: send, responder: receive, id, .. } = self;
-        Session { peer, id, version, send, receive }
+        Session { peer, id, version, cipher, send, receive }
     }
 
-    pub(super) fn of_responder(self, peer: VerifyingKey, version: u32) -> Session {
+    pub(super) fn of_responder(self, peer: VerifyingKey, version: u32, cipher: FrameCipher) -> Session {
         let Self { initiator: receive, responder: send, id, .. } = self;
-        Session { peer, id, version, send, receive }
+        Session { peer, id, version, cipher, send, receive }
     }
 }

@@ -27,6 +27,9 @@ pub(super) struct Hello {
     /// The key of the expected node is known.
     #[prost(bool, tag = "7")]
     pub(super) knows_key: bool,
+    /// What frames may be sealed with, the best first.
+    #[prost(uint32, repeated, tag = "8")]
+    pub(super) ciphers: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -44,6 +47,9 @@ pub(super) struct Reply {
     pub(super) key: Bytes,
     #[prost(bool, tag = "6")]
     pub(super) knows_key: bool,
+    /// What frames are sealed with.
+    #[prost(uint32, tag = "7")]
+    pub(super) cipher: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]

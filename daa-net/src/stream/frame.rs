@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Data,
     /// There are no more.
     End,
+    /// Bytes that were compressed.
+    Packed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,7 @@ impl Header {
             Kind::Open => 0,
             Kind::Data => 1,
             Kind::End => 2,
+            Kind::Packed => 3,
         };
         let [_, a, b, c] = u32::try_from(self.len).unwrap_or(u32::MAX).to_be_bytes();
         [kind, a, b, c]
@@ -40,6 +43,7 @@ impl Header {
             0 => Kind::Open,
             1 if len > 0 => Kind::Data,
             2 if len == 0 => Kind::End,
+            3 if len > 0 => Kind::Packed,
             _ => return Err(StreamError::Unexpected),
         };
         if len > MAX_FRAME {

@@ -7,16 +7,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use daa_crypto::{Context, FrameOpener, FrameSealer, HkdfSha256, Secret};
+use daa_crypto::{Context, FrameCipher, FrameError, FrameOpener, FrameSealer, HkdfSha256, Secret};
 use prost::Message as _;
 use tokio::io::AsyncReadExt as _;
 
 use super::error::StreamError;
 use super::frame::Kind;
-use super::protocol::{Priority, Protection, Protocol, StreamOptions};
+use super::protocol::{Compression, Priority, Protection, Protocol, StreamOptions};
 use super::read::{ReadError, Reader};
 use super::write::Writer;
-use super::{Carried, Parts, PeerStream, Pipe, Turn};
+use super::{Carried, Parts, PeerStream, Pipe};
 use crate::auth::Session;
 use crate::node_id::NodeId;
 
@@ -35,12 +35,15 @@ struct Open {
     priority: u32,
     #[prost(uint32, tag = "3")]
     protection: u32,
+    #[prost(uint32, tag = "4")]
+    compression: u32,
 }
 
 /// What a session gives to its streams.
 #[derive(Debug)]
 pub(crate) struct Opening {
     peer: NodeId,
+    cipher: FrameCipher,
     ours: HkdfSha256,
     theirs: HkdfSha256,
 }
@@ -49,7 +52,14 @@ impl Opening {
     pub(crate) fn new(session: &Session) -> Self {
         let id = session.id();
         let root = |key: &Secret| HkdfSha256::extract(id.as_bytes(), key.as_bytes());
-        Self { peer: session.peer(), ours: root(session.send_key()), theirs: root(session.receive_key()) }
+        let (peer, cipher) = (session.peer(), session.cipher());
+        Self { peer, cipher, ours: root(session.send_key()), theirs: root(session.receive_key()) }
+    }
+
+    /// Of a stream: with the key of what is written, and with the one of what is read.
+    fn halves(&self, write: &Secret, read: &Secret) -> Result<(Writer, Reader), FrameError> {
+        let writer = Writer::new(FrameSealer::new(self.cipher, write)?);
+        Ok((writer, Reader::new(FrameOpener::new(self.cipher, read)?)))
     }
 }
 
@@ -91,8 +101,7 @@ pub(crate) fn open(
     options: StreamOptions,
 ) -> io::Result<PeerStream> {
     let (to_them, to_us) = keys(&opening.ours, number);
-    let (mut writer, mut reader) =
-        (Writer::new(FrameSealer::new(&to_them)), Reader::new(FrameOpener::new(&to_us)));
+    let (mut writer, reader) = opening.halves(&to_them, &to_us).map_err(io::Error::other)?;
     let open = Open {
         protocol: protocol.as_str().to_owned(),
         priority: match options.priority {
@@ -103,22 +112,14 @@ pub(crate) fn open(
             Protection::Sealed => 0,
             Protection::Connection => 1,
         },
+        compression: match options.compression {
+            Compression::None => 0,
+            Compression::Lz4 => 1,
+        },
     };
     writer.put_raw(&number.to_be_bytes());
     writer.put(Kind::Open, &open.encode_to_vec())?;
-    if options.protection == Protection::Connection {
-        writer.leave_to_the_connection();
-        reader.leave_to_the_connection();
-    }
-    Ok(PeerStream(Box::new(Parts {
-        peer: opening.peer,
-        protocol,
-        options,
-        reader,
-        writer,
-        carried,
-        turn: Turn::default(),
-    })))
+    Ok(PeerStream(Box::new(Parts::new(opening.peer, (protocol, options), (reader, writer), carried))))
 }
 
 /// Reads what the peer opened a stream for.
@@ -128,7 +129,7 @@ pub(crate) async fn accept(
     mut carried: Carried,
 ) -> io::Result<PeerStream> {
     let first = tokio::time::timeout(TIME_LIMIT, first(opening, numbers, &mut *carried.pipe));
-    let (frame, mut reader, mut writer) = match first.await.unwrap_or(Err(StreamError::Slow.into())) {
+    let (frame, reader, writer) = match first.await.unwrap_or(Err(StreamError::Slow.into())) {
         Ok(first) => first,
         Err(ReadError::Io(error)) => return Err(error),
         Err(ReadError::Stream(error)) => {
@@ -140,19 +141,7 @@ pub(crate) async fn accept(
     };
     let read = read_open(&frame);
     let (protocol, options) = read.inspect_err(|error| carried.carrier.condemn(*error))?;
-    if options.protection == Protection::Connection {
-        writer.leave_to_the_connection();
-        reader.leave_to_the_connection();
-    }
-    Ok(PeerStream(Box::new(Parts {
-        peer: opening.peer,
-        protocol,
-        options,
-        reader,
-        writer,
-        carried,
-        turn: Turn::default(),
-    })))
+    Ok(PeerStream(Box::new(Parts::new(opening.peer, (protocol, options), (reader, writer), carried))))
 }
 
 async fn first(
@@ -167,10 +156,10 @@ async fn first(
     })?;
     let number = u64::from_be_bytes(number);
     let (to_us, to_them) = keys(&opening.theirs, number);
-    let (mut reader, writer) =
-        (Reader::new(FrameOpener::new(&to_us)), Writer::new(FrameSealer::new(&to_them)));
+    let (writer, mut reader) = opening.halves(&to_them, &to_us).map_err(io::Error::other)?;
     match poll_fn(|cx| reader.poll_frame(pipe, cx)).await? {
-        Some((Kind::Open, frame)) => {
+        Some(Kind::Open) => {
+            let frame = reader.take_frame();
             // Not before the frame has opened: nobody else can use a number up.
             numbers.lock().unwrap_or_else(PoisonError::into_inner).see(number)?;
             Ok((frame, reader, writer))
@@ -189,7 +178,12 @@ fn read_open(frame: &[u8]) -> Result<(Protocol, StreamOptions), StreamError> {
         1 => Protection::Connection,
         _ => return Err(StreamError::Unexpected),
     };
-    Ok((protocol, StreamOptions { priority, protection }))
+    let compression = match open.compression {
+        0 => Compression::None,
+        1 => Compression::Lz4,
+        _ => return Err(StreamError::Unexpected),
+    };
+    Ok((protocol, StreamOptions { priority, protection, compression }))
 }
 
 #[cfg(test)]

@@ -96,6 +96,20 @@ pub enum Protection {
     Connection,
 }
 
+/// Whether what is written is compressed before it is sealed.
+///
+/// What an attacker can write into a stream, beside a secret that stays the same, tells by its length how alike the two are (the
+/// attack CRIME): compress no such streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Each frame by itself with LZ4, unless that makes it longer.
+    Lz4,
+}
+
 /// How a stream is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -104,6 +118,8 @@ pub struct StreamOptions {
     pub priority: Priority,
     /// What protects it.
     pub protection: Protection,
+    /// Whether it is compressed, in both directions.
+    pub compression: Compression,
 }
 
 impl StreamOptions {
@@ -118,6 +134,13 @@ impl StreamOptions {
     #[must_use]
     pub const fn unsealed(mut self) -> Self {
         self.protection = Protection::Connection;
+        self
+    }
+
+    /// Compressed. See [`Compression`] for what not to compress.
+    #[must_use]
+    pub const fn compressed(mut self) -> Self {
+        self.compression = Compression::Lz4;
         self
     }
 }

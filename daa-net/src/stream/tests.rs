@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use daa_crypto::{CryptoSuite, SignatureAlgorithm};
+use daa_crypto::{CryptoSuite, FrameCipher, SignatureAlgorithm};
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::open::{Numbers, Opening, accept, open};
@@ -25,10 +26,16 @@ impl Carrier for Counted {
 
 /// Both ends of a session.
 async fn session() -> (Opening, Opening) {
+    session_with(FrameCipher::supported()).await
+}
+
+/// Both ends of a session whose nodes offer these ciphers.
+async fn session_with(ciphers: &[FrameCipher]) -> (Opening, Opening) {
     let suite = CryptoSuite::new();
     let auth = || {
         let key = suite.generate_signing_key(SignatureAlgorithm::MlDsa65).unwrap();
-        Auth::new(suite.clone(), NodeIdentity::new(Arc::new(key)).unwrap(), "test".parse().unwrap())
+        let identity = NodeIdentity::new(Arc::new(key)).unwrap();
+        Auth::new(suite.clone(), identity, "test".parse().unwrap()).with_frame_ciphers(ciphers)
     };
     let (mut here, mut there) = duplex(64 << 10);
     let ends = Ends { ours: b"", theirs: b"" };
@@ -45,6 +52,7 @@ async fn recorded(opening: &Opening, number: u64, options: StreamOptions, writes
         pipe: Box::new(here),
         carrier: Arc::new(Counted::default()),
         lane: Arc::default(),
+        is_bulk: Arc::default(),
         place: None,
     };
     let mut stream = open(opening, number, carried, CHAT, options).unwrap();
@@ -65,8 +73,13 @@ async fn read(opening: &Opening, numbers: &Mutex<Numbers>, line: &[u8]) -> (io::
     there.write_all(line).await.unwrap();
     there.shutdown().await.unwrap();
     let counted = Arc::new(Counted::default());
-    let carried =
-        Carried { pipe: Box::new(here), carrier: counted.clone(), lane: Arc::default(), place: None };
+    let carried = Carried {
+        pipe: Box::new(here),
+        carrier: counted.clone(),
+        lane: Arc::default(),
+        is_bulk: Arc::default(),
+        place: None,
+    };
     let read = async {
         let mut stream = accept(opening, numbers, carried).await?;
         let mut bytes = Vec::new();
@@ -77,7 +90,12 @@ async fn read(opening: &Opening, numbers: &Mutex<Numbers>, line: &[u8]) -> (io::
 
 #[tokio::test]
 async fn a_changed_byte_of_a_sealed_stream_is_noticed_wherever_it_is() {
-    let (ours, theirs) = session().await;
+    for cipher in FrameCipher::supported() {
+        every_change_is_noticed(session_with(&[*cipher]).await).await;
+    }
+}
+
+async fn every_change_is_noticed((ours, theirs): (Opening, Opening)) {
     let line = recorded(&ours, 0, StreamOptions::default(), &[b"hello ", b"bob"]).await;
     let (whole, condemned) = read(&theirs, &Mutex::default(), &line).await;
     assert_eq!((whole.unwrap(), condemned), (b"hello bob".to_vec(), 0));
@@ -147,6 +165,7 @@ async fn who_opens_a_stream_and_says_nothing_is_not_waited_for() {
         pipe: Box::new(here),
         carrier: Arc::new(Counted::default()),
         lane: Arc::default(),
+        is_bulk: Arc::default(),
         place: None,
     };
     let began = tokio::time::Instant::now();
@@ -165,7 +184,8 @@ fn on(
 ) -> (PeerStream, tokio::io::DuplexStream) {
     let (here, there) = duplex(room);
     let carrier = Arc::new(Counted::default());
-    let carried = Carried { pipe: Box::new(here), carrier, lane: lane.clone(), place: None };
+    let (lane, is_bulk) = (lane.clone(), Arc::default());
+    let carried = Carried { pipe: Box::new(here), carrier, lane, is_bulk, place: None };
     (open(opening, number, carried, CHAT, options).unwrap(), there)
 }
 
@@ -187,6 +207,8 @@ async fn bulk_stands_back_while_control_waits_to_be_sent() {
     let mut line = [0; 256];
     while flush.poll().is_pending() {
         let _ = control_line.read(&mut line).await.unwrap();
+        // A task may do only so much with pipes in one go, and then nothing is ready.
+        tokio::task::yield_now().await;
     }
     assert!(write.is_woken());
     assert!(write.poll().is_ready());
@@ -211,4 +233,88 @@ async fn bulk_does_not_wait_for_the_reader_of_a_control_stream() {
     drop(stuck);
     bulk.write_all(b"more").await.unwrap();
     assert_eq!(began.elapsed().as_millis(), 20);
+}
+
+/// What is written in these pieces over a line with so much room, as it is read in pieces of so many bytes.
+async fn carried(
+    (ours, theirs): (Opening, Opening),
+    options: StreamOptions,
+    pieces: &[(usize, bool)],
+    (room, read): (usize, usize),
+) -> (Vec<u8>, Vec<u8>) {
+    let (mut stream, there) = on(&ours, 0, &Arc::default(), room, options);
+    let carried = Carried {
+        pipe: Box::new(there),
+        carrier: Arc::new(Counted::default()),
+        lane: Arc::default(),
+        is_bulk: Arc::default(),
+        place: None,
+    };
+    let numbers = Mutex::default();
+    let accept = accept(&theirs, &numbers, carried);
+    let write = async {
+        let mut all = Vec::new();
+        for (number, (len, flush)) in pieces.iter().enumerate() {
+            let piece: Vec<u8> = (0..*len).map(|at| (at + number * 7) as u8 ^ (at >> 8) as u8).collect();
+            stream.write_all(&piece).await.unwrap();
+            if *flush {
+                stream.flush().await.unwrap();
+            }
+            all.extend_from_slice(&piece);
+        }
+        stream.shutdown().await.unwrap();
+        all
+    };
+    let read = async {
+        let mut stream = accept.await.unwrap();
+        let (mut all, mut part) = (Vec::new(), vec![0; read]);
+        while let len @ 1.. = stream.read(&mut part).await.unwrap() {
+            all.extend_from_slice(&part[..len]);
+        }
+        all
+    };
+    tokio::join!(write, read)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_is_read_is_what_was_written_however_it_is_cut(
+        pieces in prop::collection::vec((prop_oneof![0..300_usize, 60_000..70_000_usize, 0..700_000_usize], any::<bool>()), 0..6),
+        room in prop_oneof![1..200_usize, 1_000..500_000_usize],
+        read in prop_oneof![1..100_usize, 1..400_000_usize],
+        is_sealed: bool,
+        is_packed: bool,
+        cipher in prop::sample::select(FrameCipher::supported()),
+    ) {
+        // A byte at a time takes long, and no more is to be learned from much of it.
+        let most = if room.min(read) < 200 { 2_000 } else { usize::MAX };
+        let pieces: Vec<_> = pieces.into_iter().map(|(len, flush)| (len.min(most), flush)).collect();
+        let options = if is_sealed { StreamOptions::default() } else { StreamOptions::default().unsealed() };
+        let options = if is_packed { options.compressed() } else { options };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (written, read) = runtime.block_on(async {
+            carried(session_with(&[cipher]).await, options, &pieces, (room, read)).await
+        });
+        prop_assert!(written == read, "{} and {} bytes", written.len(), read.len());
+    }
+}
+
+#[tokio::test]
+async fn what_repeats_itself_is_shorter_on_the_line_and_packed_frames_come_only_where_they_were_agreed_on() {
+    let (ours, theirs) = session().await;
+    let text = b"observe, reason, act, reflect, adapt; ".repeat(1_000);
+    for options in [StreamOptions::default(), StreamOptions::default().unsealed()] {
+        let line = recorded(&ours, 0, options.compressed(), &[&text]).await;
+        assert!(line.len() < text.len() / 10, "{}", line.len());
+        assert_eq!(read(&theirs, &Mutex::default(), &line).await.0.unwrap(), text);
+    }
+    // Of an unsealed stream, where the first frame, with its tag, ends, the next one begins: said to be packed.
+    let line = recorded(&ours, 1, StreamOptions::default().unsealed(), &[&text[..100]]).await;
+    let at = line.len() - 4 - 100 - 4;
+    assert_eq!(line[at], 1);
+    let packed = [&line[..at], &[3], &line[at + 1..]].concat();
+    let (read, condemned) = read(&theirs, &Mutex::default(), &packed).await;
+    assert_eq!((read.unwrap_err().kind(), condemned), (io::ErrorKind::InvalidData, 1));
 }

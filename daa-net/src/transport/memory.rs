@@ -1,5 +1,7 @@
 //! Nodes in one process.
 
+mod wire;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -11,18 +13,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use multiaddr::{Multiaddr, Protocol as Part};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, DuplexStream, ReadBuf, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::bandwidth::{Bandwidth, Meters};
 use super::session::Live;
 use super::{ConnectError, Transport, TransportError, TransportEvent};
 use crate::auth::{Auth, Ends};
 use crate::node_id::NodeId;
 use crate::stream::{Carrier, PeerStream, Protocol, StreamError, StreamOptions};
+use wire::Wire;
 
-/// How many bytes are on their way in one direction of a stream.
-const WINDOW: usize = 256 << 10;
 /// How many events wait to be taken.
 const EVENTS: usize = 256;
 const CONNECT: Duration = Duration::from_secs(20);
@@ -75,15 +77,17 @@ pub struct MemoryNetwork {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// How long bytes travel.
+    delay: Duration,
     next: AtomicU64,
     places: Mutex<HashMap<u64, mpsc::Sender<Call>>>,
 }
 
 /// Somebody who wants a connection.
 struct Call {
-    handshake: DuplexStream,
-    streams: mpsc::Sender<DuplexStream>,
-    theirs: mpsc::Receiver<DuplexStream>,
+    handshake: Wire,
+    streams: mpsc::Sender<Wire>,
+    theirs: mpsc::Receiver<Wire>,
 }
 
 impl fmt::Debug for Call {
@@ -103,15 +107,28 @@ impl MemoryNetwork {
         Self::default()
     }
 
+    /// A network without nodes, in which bytes travel for so long from one node to another.
+    #[must_use]
+    pub fn with_delay(delay: Duration) -> Self {
+        Self { shared: Arc::new(Shared { delay, ..Shared::default() }) }
+    }
+
     /// A node of the network. It listens at once. Runs within a tokio runtime.
     #[must_use]
     pub fn join(&self, auth: Auth) -> MemoryTransport {
+        self.join_with(auth, Bandwidth::unlimited())
+    }
+
+    /// A node of the network that keeps to limits.
+    #[must_use]
+    pub fn join_with(&self, auth: Auth, bandwidth: Bandwidth) -> MemoryTransport {
         let place = self.shared.next.fetch_add(1, Ordering::Relaxed) + 1;
         let (calls, mut called) = mpsc::channel(16);
         locked(&self.shared.places).insert(place, calls);
         let (events, happened) = mpsc::channel(EVENTS);
         let inner = Arc::new(Inner {
             auth,
+            meters: Meters::new(bandwidth),
             place,
             network: self.shared.clone(),
             events,
@@ -146,6 +163,7 @@ pub struct MemoryTransport {
 #[derive(Debug)]
 struct Inner {
     auth: Auth,
+    meters: Meters,
     place: u64,
     network: Arc<Shared>,
     events: mpsc::Sender<TransportEvent>,
@@ -157,18 +175,18 @@ struct Inner {
 struct Connection {
     number: u64,
     live: Live,
-    streams: mpsc::Sender<DuplexStream>,
+    streams: mpsc::Sender<Wire>,
     ended: CancellationToken,
 }
 
 /// A stream that ends with its connection.
 struct Cut {
-    stream: DuplexStream,
+    stream: Wire,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Cut {
-    fn new(stream: DuplexStream, ended: &CancellationToken) -> Self {
+    fn new(stream: Wire, ended: &CancellationToken) -> Self {
         Self { stream, ended: Box::pin(ended.clone().cancelled_owned()) }
     }
 
@@ -222,12 +240,12 @@ impl Inner {
     async fn connected(
         self: &Arc<Self>,
         session: &crate::auth::Session,
-        streams: mpsc::Sender<DuplexStream>,
-        mut theirs: mpsc::Receiver<DuplexStream>,
-        line: DuplexStream,
+        streams: mpsc::Sender<Wire>,
+        mut theirs: mpsc::Receiver<Wire>,
+        line: Wire,
     ) {
         let ended = CancellationToken::new();
-        let live = Live::new(session, Arc::new(Line(ended.clone())));
+        let live = Live::new(session, Arc::new(Line(ended.clone())), self.meters.of_connection());
         let peer = live.peer();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = Connection { number, live: live.clone(), streams, ended: ended.clone() };
@@ -313,7 +331,7 @@ impl Transport for MemoryTransport {
         for address in addresses {
             let Some(Part::Memory(place)) = address.iter().next() else { continue };
             let called = locked(&self.inner.network.places).get(&place).cloned();
-            let (mut ours, theirs) = duplex(WINDOW);
+            let (mut ours, theirs) = Wire::new(self.inner.network.delay);
             let ((to_them, from_us), (to_us, from_them)) = (mpsc::channel(16), mpsc::channel(16));
             let call = Call { handshake: theirs, streams: to_us, theirs: from_us };
             let connect = async {
@@ -350,7 +368,7 @@ impl Transport for MemoryTransport {
         let Connection { live, streams, ended, .. } =
             connection.ok_or(TransportError::NotConnected { node })?;
         let place = live.place().ok_or(TransportError::Busy { node })?;
-        let (ours, theirs) = duplex(WINDOW);
+        let (ours, theirs) = Wire::new(self.inner.network.delay);
         streams.send(theirs).await.map_err(|_| TransportError::NotConnected { node })?;
         live.open(Box::new(Cut::new(ours, &ended)), place, protocol, options).map_err(TransportError::Lost)
     }

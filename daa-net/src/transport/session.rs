@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::bandwidth::Metering;
 use crate::auth::Session;
 use crate::node_id::NodeId;
 use crate::stream::{
@@ -26,6 +27,7 @@ struct Inner {
     opening: Opening,
     carrier: Arc<dyn Carrier>,
     lane: Arc<Lane>,
+    metering: Metering,
     next: AtomicU64,
     numbers: Mutex<Numbers>,
     ours: Arc<Semaphore>,
@@ -33,7 +35,7 @@ struct Inner {
 }
 
 impl Live {
-    pub(super) fn new(session: &Session, carrier: Arc<dyn Carrier>) -> Self {
+    pub(super) fn new(session: &Session, carrier: Arc<dyn Carrier>, metering: Metering) -> Self {
         let places = || Arc::new(Semaphore::new(MAX_STREAMS));
         let (peer, opening) = (session.peer(), Opening::new(session));
         let (next, numbers) = (AtomicU64::new(0), Mutex::default());
@@ -43,6 +45,7 @@ impl Live {
                 opening,
                 carrier,
                 lane: Arc::default(),
+                metering,
                 next,
                 numbers,
                 ours: places(),
@@ -53,6 +56,17 @@ impl Live {
 
     pub(super) fn peer(&self) -> NodeId {
         self.inner.peer
+    }
+
+    fn carried(&self, pipe: Box<dyn Pipe>, place: OwnedSemaphorePermit) -> Carried {
+        let is_bulk = Arc::default();
+        Carried {
+            pipe: self.inner.metering.over(pipe, &is_bulk),
+            carrier: self.inner.carrier.clone(),
+            lane: self.inner.lane.clone(),
+            is_bulk,
+            place: Some(place),
+        }
     }
 
     /// Room for one more stream of ours.
@@ -68,25 +82,13 @@ impl Live {
         options: StreamOptions,
     ) -> io::Result<PeerStream> {
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
-        let carried = Carried {
-            pipe,
-            carrier: self.inner.carrier.clone(),
-            lane: self.inner.lane.clone(),
-            place: Some(place),
-        };
-        stream::open(&self.inner.opening, number, carried, protocol, options)
+        stream::open(&self.inner.opening, number, self.carried(pipe, place), protocol, options)
     }
 
     /// What the peer opened; an error where there is no room for it.
     pub(super) async fn accept(&self, pipe: Box<dyn Pipe>) -> io::Result<PeerStream> {
         let place = self.inner.theirs.clone().try_acquire_owned();
         let place = place.map_err(|_| io::Error::from(io::ErrorKind::QuotaExceeded))?;
-        let carried = Carried {
-            pipe,
-            carrier: self.inner.carrier.clone(),
-            lane: self.inner.lane.clone(),
-            place: Some(place),
-        };
-        stream::accept(&self.inner.opening, &self.inner.numbers, carried).await
+        stream::accept(&self.inner.opening, &self.inner.numbers, self.carried(pipe, place)).await
     }
 }

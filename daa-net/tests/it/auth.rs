@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daa_core::fault::{Fault, Reaction};
-use daa_crypto::{CryptoSuite, SignatureAlgorithm};
+use daa_crypto::{CryptoSuite, FrameCipher, SignatureAlgorithm};
 use daa_net::auth::{Access, Auth, AuthError, Ends, MAX_MESSAGE, Refusal, Session};
 use daa_net::{IdentityError, NodeIdentity};
 use proptest::prelude::*;
@@ -61,6 +61,50 @@ fn keys_travel_once_and_then_a_handshake_has_less_than_ten_kilobytes() {
     alice.remember(node(BOB).key()).unwrap();
     bob.remember(node(ALICE).key()).unwrap();
     assert_eq!(meet(&alice, &bob).2, second);
+}
+
+#[test]
+fn frames_are_sealed_with_what_both_like_best_and_otherwise_with_what_everybody_has() {
+    use FrameCipher::{Aes256Gcm, ChaCha20Poly1305};
+    let (aes_first, only_chacha): (&[_], &[_]) = (&[Aes256Gcm, ChaCha20Poly1305], &[]);
+    let has_aes = FrameCipher::supported().contains(&Aes256Gcm);
+    for (of_alice, of_bob, found) in [
+        (aes_first, aes_first, if has_aes { Aes256Gcm } else { ChaCha20Poly1305 }),
+        (aes_first, only_chacha, ChaCha20Poly1305),
+        (only_chacha, aes_first, ChaCha20Poly1305),
+        (&[ChaCha20Poly1305, Aes256Gcm], aes_first, ChaCha20Poly1305),
+        (aes_first, &[ChaCha20Poly1305, Aes256Gcm], ChaCha20Poly1305),
+    ] {
+        let (alice, bob) = (auth(ALICE).with_frame_ciphers(of_alice), auth(BOB).with_frame_ciphers(of_bob));
+        let (ours, theirs, _) = meet(&alice, &bob);
+        assert_eq!((ours.cipher(), theirs.cipher()), (found, found), "{of_alice:?} {of_bob:?}");
+    }
+}
+
+#[test]
+fn a_cipher_that_was_taken_out_of_the_hello_is_missed() {
+    let (alice, bob) = (auth(ALICE), auth(BOB));
+    let (initiator, hello) = alice.initiate(HERE, None, &mut rng(4)).unwrap();
+    // The field of the ciphers is the last one, and as long as the one of a node that has no other cipher.
+    let offered: Vec<u8> = FrameCipher::supported().iter().map(|cipher| cipher.to_number() as u8).collect();
+    assert!(hello.ends_with(&offered));
+    let other = vec![9; offered.len()];
+    let less = [&hello[..hello.len() - offered.len()], &other].concat();
+    let (_, reply) = ready(bob.respond(THERE, &less, &mut rng(5))).unwrap();
+    assert!(matches!(ready(initiator.reply(&reply)), Err(AuthError::Signature(_))));
+
+    // Nor is one taken that was not offered.
+    let narrow = alice.with_frame_ciphers(&[]);
+    let (initiator, hello) = narrow.initiate(HERE, None, &mut rng(4)).unwrap();
+    let more = [&hello[..hello.len() - 1], &[FrameCipher::Aes256Gcm.to_number() as u8]].concat();
+    let (_, reply) = ready(bob.respond(THERE, &more, &mut rng(5))).unwrap();
+    let refused = ready(initiator.reply(&reply)).unwrap_err();
+    let has_aes = FrameCipher::supported().contains(&FrameCipher::Aes256Gcm);
+    assert!(if has_aes {
+        matches!(refused, AuthError::Version)
+    } else {
+        matches!(refused, AuthError::Signature(_))
+    });
 }
 
 #[test]

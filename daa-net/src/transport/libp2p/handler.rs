@@ -27,6 +27,7 @@ use crate::auth::{Auth, AuthError, Ends, HandshakeError, Session};
 use crate::node_id::NodeId;
 use crate::stream::{Carrier, PeerStream, Protocol, StreamError, StreamOptions};
 use crate::transport::TransportError;
+use crate::transport::bandwidth::Metering;
 use crate::transport::session::{Live, MAX_STREAMS};
 
 /// How many streams of a peer that is proving itself wait, unread.
@@ -129,6 +130,7 @@ pub(super) struct Handler {
     early: Vec<Stream>,
     accepting: FuturesUnordered<Task<()>>,
     streams: mpsc::Sender<PeerStream>,
+    metering: Metering,
     events: VecDeque<FromHandler>,
     is_superseded: bool,
     waker: Option<Waker>,
@@ -141,7 +143,7 @@ impl Handler {
         is_initiator: bool,
         expected: Option<NodeId>,
         gate: Arc<Gate>,
-        streams: mpsc::Sender<PeerStream>,
+        (streams, metering): (mpsc::Sender<PeerStream>, Metering),
     ) -> Self {
         Self {
             auth,
@@ -157,6 +159,7 @@ impl Handler {
             early: Vec::new(),
             accepting: FuturesUnordered::new(),
             streams,
+            metering,
             events: VecDeque::new(),
             is_superseded: false,
             waker: None,
@@ -185,7 +188,7 @@ impl Handler {
     }
 
     fn proved(&mut self, session: &Session, stream: AuthStream) {
-        let live = Live::new(session, self.verdict.clone());
+        let live = Live::new(session, self.verdict.clone(), self.metering.clone());
         let (asks, asked) = mpsc::channel(MAX_STREAMS);
         self.live = Some(live.clone());
         self.asks = Some(asked);

@@ -7,6 +7,7 @@ use libp2p::relay;
 use multiaddr::Multiaddr;
 
 use super::limits::ConnectionLimits;
+use crate::transport::Bandwidth;
 
 /// How many relays a node has by default, while it cannot be called.
 const THROUGH: usize = 2;
@@ -122,6 +123,8 @@ pub struct Libp2pOptions {
     pub lan_only: bool,
     /// How many connections there may be.
     pub limits: ConnectionLimits,
+    /// How many bytes a second go over the streams.
+    pub bandwidth: Bandwidth,
 }
 
 impl Default for Libp2pOptions {
@@ -135,6 +138,7 @@ impl Default for Libp2pOptions {
             mdns: false,
             lan_only: false,
             limits: ConnectionLimits::default(),
+            bandwidth: Bandwidth::default(),
         }
     }
 }
@@ -209,6 +213,13 @@ impl Libp2pOptions {
     pub const fn lan_only(mut self) -> Self {
         self.mdns = true;
         self.lan_only = true;
+        self
+    }
+
+    /// Sends and receives no faster.
+    #[must_use]
+    pub const fn with_bandwidth(mut self, bandwidth: Bandwidth) -> Self {
+        self.bandwidth = bandwidth;
         self
     }
 

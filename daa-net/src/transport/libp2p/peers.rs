@@ -24,6 +24,7 @@ use super::whereabouts::relay_of;
 use crate::auth::{Auth, HandshakeError};
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
+use crate::transport::bandwidth::Meters;
 use crate::transport::session::Live;
 use crate::transport::{ConnectError, TransportEvent};
 
@@ -108,6 +109,7 @@ pub(super) struct Peers {
     is_lan_only: bool,
     table: Table,
     streams: mpsc::Sender<PeerStream>,
+    meters: Meters,
     connections: HashMap<ConnectionId, Connection>,
     expected: HashMap<ConnectionId, NodeId>,
     wishes: Vec<Wish>,
@@ -122,7 +124,7 @@ impl Peers {
         gates: Gates,
         (limits, is_lan_only): (ConnectionLimits, bool),
         table: Table,
-        streams: mpsc::Sender<PeerStream>,
+        (streams, meters): (mpsc::Sender<PeerStream>, Meters),
     ) -> Self {
         Self {
             auth,
@@ -133,6 +135,7 @@ impl Peers {
             is_lan_only,
             table,
             streams,
+            meters,
             connections: HashMap::new(),
             expected: HashMap::new(),
             wishes: Vec::new(),
@@ -308,7 +311,8 @@ impl Peers {
         self.connections.insert(id, Connection { peer, address: address.clone(), is_relayed, node: None });
         let expected = self.expected.get(&id).copied();
         let ends = (self.own.to_bytes(), peer.to_bytes());
-        Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), self.streams.clone())
+        let streams = (self.streams.clone(), self.meters.of_connection());
+        Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), streams)
     }
 }
 

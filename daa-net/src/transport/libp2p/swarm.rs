@@ -25,6 +25,7 @@ use super::whereabouts::{Reachability, Whereabouts, is_relayed, told};
 use crate::auth::Auth;
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
+use crate::transport::bandwidth::Meters;
 use crate::transport::{TransportError, TransportEvent};
 
 /// What a stranger may keep open without proving itself, and how long what nobody needs stays.
@@ -137,6 +138,7 @@ async fn make(
     let gated = gates.clone();
     let limits = (options.limits, options.lan_only);
     let relay = options.relays.then(|| options.relay_limits.config());
+    let meters = Meters::new(options.bandwidth);
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(
@@ -159,7 +161,7 @@ async fn make(
                 .with_agent_version(concat!("daa/", env!("CARGO_PKG_VERSION")).to_owned());
             let relay = relay.map(|config| Gated::new(relay::Behaviour::new(own, config), gated.clone()));
             Behaviour {
-                peers: Peers::new(auth, own, gated.clone(), limits, table, streams),
+                peers: Peers::new(auth, own, gated.clone(), limits, table, (streams, meters)),
                 identify: identify::Behaviour::new(identify),
                 ping: ping::Behaviour::default(),
                 mdns: mdns.into(),
