@@ -20,6 +20,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use daa_core::clock::Timestamp;
 use daa_core::fault::{Fault, Reaction, Retry};
 use daa_core::seed::{Rng, Seed};
@@ -31,14 +32,14 @@ use crate::chance::share;
 use crate::machine::{Effect, Machine, MessageError};
 use crate::network::NetworkName;
 use crate::node_id::NodeId;
-use crate::quota::Quotas;
+use crate::quota::{Quotas, Rate};
 
 pub use message::{MAX_PAYLOAD, MessageId, PublishError, SignedMessage, TopicMessage};
 pub use options::GossipOptions;
 pub use topic::{ParseTopicError, Topic};
 
 use cache::Cache;
-use incoming::Pending;
+use incoming::{Pending, price};
 use parked::Parked;
 use score::{IGNORED, Scores};
 use seen::Seen;
@@ -48,8 +49,8 @@ use wire::{Frame, MAX_MESSAGES, MAX_TOPICS, Subscriptions};
 const BEAT: Duration = Duration::from_secs(1);
 /// A message of this node goes to so many peers.
 const PUBLISHED: usize = 12;
-/// What a peer may be given at once, and each second, in KiB.
-const GIVEN: (u64, u64) = (16 << 10, 4 << 10);
+/// What a peer may be given, in KiB.
+const GIVEN: Rate = Rate::per_second(4 << 10, 16 << 10);
 
 /// Who decides whether a message is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,8 @@ struct Peer {
     /// When it was last shown everything.
     digest: Option<Timestamp>,
     is_ignored: bool,
+    /// It was not sent a message, because it has had as much as it takes: it is shown what there is.
+    is_behind: bool,
 }
 
 /// A node's part in the gossip of a network.
@@ -162,6 +165,8 @@ pub(crate) struct Gossip {
     received: Quotas,
     authors: Quotas,
     given: Quotas,
+    /// What peers were sent unasked.
+    pushed: Quotas,
     beat: u64,
     next_beat: Timestamp,
     /// What is to be sent when the work is done.
@@ -196,9 +201,10 @@ impl Gossip {
             parked: Parked::default(),
             pending: BTreeMap::new(),
             promises: BTreeMap::new(),
-            received: Quotas::new(options.per_second * 5, options.per_second),
-            authors: Quotas::new(options.per_author * 5, options.per_author),
-            given: Quotas::new(GIVEN.0, GIVEN.1),
+            received: Quotas::new(Rate::per_second(options.per_second, options.per_second * 5)),
+            authors: Quotas::new(Rate::per_second(options.per_author, options.per_author * 5)),
+            given: Quotas::new(GIVEN),
+            pushed: Quotas::new(options.pushing()),
             beat: 0,
             next_beat: now + BEAT.mul_f64(share(&mut rng)),
             frames: BTreeMap::new(),
@@ -259,8 +265,11 @@ impl Gossip {
         if message.author != self.me || !self.seen.is_timely(message.issued, now) {
             return Err(PublishError::NotOurs);
         }
-        if !self.seen.insert(id, message, now) {
+        if self.seen.contains(&id) {
             return Err(PublishError::Again);
+        }
+        if !self.seen.insert(id, message, now) {
+            return Err(PublishError::TooMuch);
         }
         let topic = message.topic.clone();
         let mut to: BTreeSet<_> = self.topics.get(&topic).map(|it| it.mesh.clone()).unwrap_or_default();
@@ -271,18 +280,29 @@ impl Gossip {
         }
         let bytes = signed.encode();
         for peer in to {
-            self.frame(peer).messages.push(bytes.clone());
+            self.push(peer, &bytes, now);
         }
         self.cache.put(signed, self.beat);
         self.flush();
         Ok(id)
     }
 
+    /// Sends a message unasked, unless the peer has had as much as it takes: then it is shown the message, and can ask for it. Nobody
+    /// is to look disorderly because many have much to say.
+    fn push(&mut self, to: NodeId, message: &Bytes, now: Timestamp) {
+        // The frame costs one too.
+        if self.pushed.take(to, 1 + price(message.len()), now).is_ok() {
+            self.frame(to).messages.push(message.clone());
+        } else if let Some(peer) = self.peers.get_mut(&to) {
+            peer.is_behind = true;
+        }
+    }
+
     /// What the application finds of a message that was told.
-    pub(crate) fn validated(&mut self, id: &MessageId, verdict: Verdict) {
+    pub(crate) fn validated(&mut self, id: &MessageId, verdict: Verdict, now: Timestamp) {
         let Some(Pending { message, senders, .. }) = self.pending.remove(id) else { return };
         match verdict {
-            Verdict::Accept => self.accept(message, senders.first().copied()),
+            Verdict::Accept => self.accept(message, senders.first().copied(), now),
             Verdict::Ignore => {}
             Verdict::Reject => senders.into_iter().for_each(|sender| self.blame(sender)),
         }

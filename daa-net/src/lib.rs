@@ -75,12 +75,15 @@ mod node_id;
 mod quota;
 pub mod record;
 pub mod rpc;
+mod shares;
 #[cfg(test)]
 #[expect(dead_code, reason = "each machine uses another part of it")]
 mod simulation;
 pub mod stream;
-#[cfg(test)]
-mod testing;
+mod subnet;
+#[cfg(any(test, feature = "test-util"))]
+#[expect(clippy::expect_used, reason = "a test that fails")]
+pub mod testing;
 mod topology;
 pub mod transfer;
 pub mod transport;

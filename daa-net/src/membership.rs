@@ -28,7 +28,7 @@ use crate::chance::{share, shuffle};
 use crate::machine::{Effect, Machine, MessageError};
 use crate::network::NetworkName;
 use crate::node_id::NodeId;
-use crate::quota::Quotas;
+use crate::quota::{Quotas, Rate};
 use crate::record::{BookOptions, RecordBook, SignedRecord};
 
 pub use member::{Member, MemberState, MembershipEvent};
@@ -140,7 +140,7 @@ impl Membership {
             rumours: Rumours::default(),
             probes: Probes::new(first_probe),
             wants: Wants::default(),
-            quotas: Quotas::new(BURST, PER_SECOND),
+            quotas: Quotas::new(Rate::per_second(PER_SECOND, BURST)),
             next_sync,
             sync_from: FIRST,
             rng,
@@ -351,7 +351,7 @@ impl Membership {
 
     fn greet_seeds(&mut self) {
         for seed in self.seeds.clone() {
-            let (number, claims) = (self.probes.number(), self.riding(&seed));
+            let (number, claims) = (self.probes.number(), self.riding_back(&seed));
             self.send(seed, Message::Ping { number, claims });
         }
     }
@@ -368,8 +368,8 @@ impl Machine for Membership {
         match Message::decode(message)? {
             Message::Ping { number, claims } => {
                 self.contact(from, now);
-                let riding = self.riding(&from);
-                self.send(from, Message::Ack { number, claims: riding });
+                let claims_back = self.riding_back(&from);
+                self.send(from, Message::Ack { number, claims: claims_back });
                 self.hear_all(from, &claims, now);
             }
             Message::Ack { number, claims } => {
@@ -397,7 +397,7 @@ impl Machine for Membership {
 
     fn connected(&mut self, peer: NodeId, _: Timestamp) {
         if self.phase == Phase::Here && !self.members.contains_key(&peer) && peer != self.node() {
-            let (number, claims) = (self.probes.number(), self.riding(&peer));
+            let (number, claims) = (self.probes.number(), self.riding_back(&peer));
             self.send(peer, Message::Ping { number, claims });
         }
     }

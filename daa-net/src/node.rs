@@ -103,7 +103,8 @@ pub(crate) struct Shared {
     server: Server,
     sharing: Sharing,
     view: Mutex<View>,
-    events: broadcast::Sender<NodeEvent>,
+    /// Nothing once the node has ended.
+    events: Mutex<Option<broadcast::Sender<NodeEvent>>>,
     acceptors: Mutex<std::collections::HashMap<Protocol, mpsc::Sender<PeerStream>>>,
 }
 
@@ -180,10 +181,11 @@ impl Node {
         self.inner.shared.transport.addresses()
     }
 
-    /// What happens from now on. Who does not keep up misses the oldest, and is told so.
+    /// What happens from now on, until the node has ended. Who does not keep up misses the oldest, and is told so.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
-        self.inner.shared.events.subscribe()
+        let events = locked(&self.inner.shared.events);
+        events.as_ref().map_or_else(|| broadcast::channel(1).1, broadcast::Sender::subscribe)
     }
 
     /// All members there are and were lately, this node left out.
@@ -278,17 +280,22 @@ impl Node {
         Ok(self.inner.shared.open(node, protocol, options).await?)
     }
 
-    /// The streams that others open for a protocol, from now on. Without somebody who takes them they are refused. Who asked
-    /// before gets none any more.
+    /// The streams that others open for a protocol, from now on and until the node has ended. Without somebody who takes them they are
+    /// refused. Who asked before gets none any more.
     ///
     /// # Errors
-    /// [`NodeError::Reserved`] for the protocols of this crate, which begin with `/daa/`.
+    /// [`NodeError::Reserved`] for the protocols of this crate, which begin with `/daa/`; [`NodeError::Closed`].
     pub fn accept(&self, protocol: Protocol) -> Result<mpsc::Receiver<PeerStream>, NodeError> {
         if protocol.as_str().starts_with("/daa/") {
             return Err(NodeError::Reserved { protocol });
         }
         let (streams, came) = mpsc::channel(STREAMS);
-        locked(&self.inner.shared.acceptors).insert(protocol, streams);
+        let mut acceptors = locked(&self.inner.shared.acceptors);
+        // Looked at while nobody can take them all away.
+        if locked(&self.inner.shared.events).is_none() {
+            return Err(NodeError::Closed);
+        }
+        acceptors.insert(protocol, streams);
         Ok(came)
     }
 
@@ -377,6 +384,19 @@ pub(crate) enum OpenError {
 }
 
 impl Shared {
+    fn tell(&self, event: NodeEvent) {
+        if let Some(events) = &*locked(&self.events) {
+            // Nobody may be listening.
+            let _ = events.send(event);
+        }
+    }
+
+    /// Nothing happens any more, and whoever waits is told so.
+    fn end(&self) {
+        *locked(&self.events) = None;
+        locked(&self.acceptors).clear();
+    }
+
     pub(crate) async fn open(
         &self,
         node: NodeId,

@@ -21,6 +21,8 @@ pub use prost;
 
 pub(crate) use client::call;
 pub(crate) use server::Server;
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use wire::read_any;
 
 use std::fmt;
 use std::time::Duration;

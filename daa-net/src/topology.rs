@@ -24,7 +24,7 @@ use rand_core::Rng as _;
 use crate::chance::share;
 use crate::machine::{Effect, Machine, MessageError};
 use crate::node_id::NodeId;
-use crate::quota::Quotas;
+use crate::quota::{Quotas, Rate};
 use crate::record::{Role, Tier};
 
 pub use choice::Topology;
@@ -115,8 +115,8 @@ impl Neighbourhood {
             neighbours: BTreeSet::new(),
             homes: Homes::new(now),
             leaves: Leaves::new(options.capacity, options.interval * 4),
-            chooser: Chooser::default(),
-            quotas: Quotas::new(BURST, PER_SECOND),
+            chooser: Chooser::new(&options),
+            quotas: Quotas::new(Rate::per_second(PER_SECOND, BURST)),
             next_tick: first,
             changed: None,
             cursors: [me; 3],

@@ -58,6 +58,8 @@ pub use outline::{GROUP, Outline};
 pub use sink::{FileSink, MemorySink, Sink};
 pub use source::{FileSource, MemorySource, Source};
 
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use asking::read_any;
 pub(crate) use fetching::fetch;
 pub(crate) use sharing::Sharing;
 

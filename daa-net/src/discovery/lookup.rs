@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::key::{Distance, Key};
-use super::subnet::{Subnet, SubnetCounts, SubnetLimits};
+use super::subnet::{SubnetCounts, SubnetLimits};
 use super::table::K;
 use super::wire::{Knows, MAX_KNOWS, Want, prefix};
 use crate::node_id::NodeId;
 use crate::record::SignedRecord;
+use crate::subnet::Subnet;
 
 /// How many that were not asked yet a path remembers.
 const LISTED: usize = 64;
@@ -108,9 +109,18 @@ impl Lookup {
         (0..self.paths).all(|path| self.under_way(path) == 0 && self.next_of(path).is_none())
     }
 
-    /// A node named others. Only who was asked can.
-    pub(super) fn answered(&mut self, node: &NodeId, named: impl IntoIterator<Item = SignedRecord>) {
+    /// A node named others. Only who was asked can. Where its connection comes from counts, if that is known, and no more what it claims.
+    pub(super) fn answered(
+        &mut self,
+        node: &NodeId,
+        observed: Option<BTreeSet<Subnet>>,
+        named: impl IntoIterator<Item = SignedRecord>,
+    ) {
         let Some(path) = self.settle(node, State::Answered) else { return };
+        let distance = self.distance(node);
+        if let (Some(observed), Some(candidate)) = (observed, self.candidates.get_mut(&distance)) {
+            candidate.subnets = observed;
+        }
         let before = self.nearest_of(path);
         for record in named {
             self.list(record, path);

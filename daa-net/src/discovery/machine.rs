@@ -14,9 +14,8 @@ use daa_crypto::CryptoSuite;
 use multiaddr::Multiaddr;
 
 use super::key::Key;
-use super::pace::{Pace, Rate};
+use super::pace::Pace;
 use super::provider::{ProviderRecord, ProviderStore, StoreBounds};
-use super::subnet::Subnet;
 use super::table::{RoutingTable, Seen};
 use super::wire::{Body, Message, Want};
 use super::{BootstrapList, Busy, Candidate, DiscoveryOptions, Event, LookupId, Sighting};
@@ -24,7 +23,9 @@ use crate::machine::{Effect, Machine, MessageError};
 use crate::names::{Name, NameStore, SignedName};
 use crate::network::NetworkName;
 use crate::node_id::NodeId;
+use crate::quota::{Rate, Taken};
 use crate::record::{BookOptions, RecordBook, Service, SignedRecord};
+use crate::subnet::Subnet;
 
 use ask::Asking;
 use search::{Goal, Running};
@@ -32,9 +33,12 @@ use upkeep::Upkeep;
 
 /// What one peer may ask, and all of them: an answer has up to 128 KiB.
 const FINDS: (Rate, Rate) = (
-    Rate { each: Duration::from_millis(100), burst: 100 },
+    Rate { each: Duration::from_millis(40), burst: 200 },
     Rate { each: Duration::from_millis(2), burst: 1_000 },
 );
+/// How often this node begins a lookup, which asks a peer once: less often than peers answer, or those that look for much would be
+/// taken for a flood.
+const LOOKUPS: Rate = Rate { each: Duration::from_millis(50), burst: 128 };
 /// What one peer may have kept, and all of them: each is a signature to verify, 68 µs.
 const STORES: (Rate, Rate) = (
     Rate { each: Duration::from_millis(200), burst: 64 },
@@ -72,6 +76,8 @@ pub(crate) struct Discovery {
     running: BTreeMap<LookupId, Running>,
     waiting: VecDeque<(LookupId, Key, Want, Goal)>,
     last_lookup: u64,
+    /// Of the rate of lookups.
+    begun: Taken,
     finds: Pace,
     stores: Pace,
     introductions: Pace,
@@ -111,6 +117,7 @@ impl Discovery {
             running: BTreeMap::new(),
             waiting: VecDeque::new(),
             last_lookup: 0,
+            begun: Taken::default(),
             finds: Pace::new(FINDS.0, FINDS.1),
             stores: Pace::new(STORES.0, STORES.1),
             introductions: Pace::new(INTRODUCTIONS.0, INTRODUCTIONS.1),
@@ -196,6 +203,16 @@ impl Discovery {
         if let Some(observed) = self.connected.get_mut(&peer) {
             *observed = Some(self.options.subnets.of([address]));
         }
+    }
+
+    fn observed_at(&self, peer: &NodeId) -> Option<&BTreeSet<Subnet>> {
+        self.connected.get(peer)?.as_ref()
+    }
+
+    /// Where a node is: where its connection comes from, if that is known; else everywhere that it claims.
+    fn subnets_of(&self, record: &SignedRecord) -> BTreeSet<Subnet> {
+        let observed = self.observed_at(&record.node()).cloned();
+        observed.unwrap_or_else(|| self.options.subnets.of_record(record))
     }
 
     /// The newest record of a node.
@@ -300,13 +317,14 @@ impl Machine for Discovery {
     }
 
     fn next_wake(&self) -> Option<Timestamp> {
-        [self.asking.next(), Some(self.upkeep.next())].into_iter().flatten().min()
+        [self.asking.next(), self.next_lookup(), Some(self.upkeep.next())].into_iter().flatten().min()
     }
 
     fn wake(&mut self, now: Timestamp) {
         while let Some((id, is_over)) = self.asking.due(now) {
             if is_over { self.no_answer(id, now) } else { self.is_slow(id, now) }
         }
+        self.start_waiting(now);
         self.upkeep(now);
     }
 

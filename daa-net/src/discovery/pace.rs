@@ -1,31 +1,17 @@
-//! How often a peer may cost this node something.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! How often a peer may cost this node something, and all of them together.
 
 use daa_core::clock::Timestamp;
 
 use crate::node_id::NodeId;
+use crate::quota::{Quotas, Rate, Taken};
 
-/// A rate, and how much of it may come at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
-    pub(super) each: Duration,
-    pub(super) burst: u32,
-}
-
-/// How far each peer is ahead of its rate, and all of them together are of theirs: the generic cell rate algorithm, of
-/// which the state is one moment for each. Peers that are not ahead are not remembered.
+/// What each peer has taken of its rate, and all of them together of theirs.
 #[derive(Debug)]
 pub(super) struct Pace {
-    peer: Rate,
+    peers: Quotas,
     all: Rate,
-    peers: BTreeMap<NodeId, Timestamp>,
-    together: Timestamp,
+    together: Taken,
 }
-
-/// How many peers are remembered; beyond that there is none more.
-const PEERS: usize = 4_096;
 
 /// Whether a peer may do something once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,20 +24,17 @@ pub(super) enum Paced {
 }
 
 impl Pace {
-    pub(super) const fn new(peer: Rate, all: Rate) -> Self {
-        Self { peer, all, peers: BTreeMap::new(), together: Timestamp::EPOCH }
+    pub(super) fn new(peer: Rate, all: Rate) -> Self {
+        Self { peers: Quotas::new(peer), all, together: Taken::default() }
     }
 
     /// Whether this peer may do it once more, which then counts.
     pub(super) fn take(&mut self, peer: NodeId, now: Timestamp) -> Paced {
-        if self.peers.len() >= PEERS {
-            self.peers.retain(|_, ahead| *ahead > now);
+        if !self.peers.has(&peer, 1, now) {
+            return Paced::TooOften;
         }
-        let known = self.peers.get(&peer).copied();
-        let Some(own) = next(known.unwrap_or_default(), self.peer, now) else { return Paced::TooOften };
-        match next(self.together, self.all, now) {
-            Some(together) if known.is_some() || self.peers.len() < PEERS => {
-                self.peers.insert(peer, own);
+        match self.together.and(1, self.all, now) {
+            Some(together) if self.peers.take(peer, 1, now).is_ok() => {
                 self.together = together;
                 Paced::Allowed
             }
@@ -60,24 +43,15 @@ impl Pace {
     }
 }
 
-/// When this would be paid for, if it may come now.
-fn next(ahead: Timestamp, rate: Rate, now: Timestamp) -> Option<Timestamp> {
-    let next = ahead.max(now) + rate.each;
-    (next.since(now) <= rate.each * rate.burst.max(1)).then_some(next)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::testing::number as peer;
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-
-    fn peer(number: u32) -> NodeId {
-        let mut bytes = [0; 32];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
-        NodeId::from_bytes(bytes)
-    }
 
     #[test]
     fn who_floods_is_held_to_the_rate_and_others_are_not() {
@@ -90,18 +64,20 @@ mod tests {
     }
 
     #[test]
-    fn all_together_are_held_to_a_rate_too_and_to_an_amount_of_memory() {
+    fn who_is_refused_because_of_others_has_lost_nothing() {
+        let once = Rate { each: MS * 1_000_000, burst: 1 };
+        let mut pace = Pace::new(once, Rate { each: MS * 10, burst: 1 });
+        assert_eq!(pace.take(peer(1), NOW), Paced::Allowed);
+        assert_eq!(pace.take(peer(2), NOW), Paced::Crowded);
+        assert_eq!(pace.take(peer(2), NOW + MS * 10), Paced::Allowed);
+    }
+
+    #[test]
+    fn all_together_are_held_to_a_rate_too() {
         let rate = Rate { each: MS * 100, burst: 5 };
         let mut pace = Pace::new(rate, Rate { each: MS * 10, burst: 20 });
-        let allowed = |pace: &mut Pace, count| {
-            (0..count).filter(|other| pace.take(peer(*other), NOW) == Paced::Allowed).count()
-        };
-        assert_eq!(allowed(&mut pace, 1_000), 20);
+        let allowed = (0..1_000).filter(|other| pace.take(peer(*other), NOW) == Paced::Allowed).count();
+        assert_eq!(allowed, 20);
         assert_eq!(pace.take(peer(2_000), NOW), Paced::Crowded, "and that is nobody's fault");
-        let mut pace = Pace::new(rate, Rate { each: Duration::ZERO, burst: 1 });
-        let crowd = PEERS as u32 + 1;
-        assert_eq!(allowed(&mut pace, crowd), PEERS);
-        assert_eq!(pace.take(peer(crowd), NOW + MS * 100), Paced::Allowed, "when those before have paid");
-        assert!(pace.peers.len() < 10);
     }
 }

@@ -7,10 +7,11 @@ use daa_core::clock::Timestamp;
 use daa_core::fault::{Fault, Reaction, Retry};
 
 use super::key::Key;
-use super::subnet::{Subnet, SubnetCounts, SubnetLimits};
+use super::subnet::{SubnetCounts, SubnetLimits};
 use crate::network::NetworkName;
 use crate::node_id::NodeId;
 use crate::record::{Service, SignedRecord};
+use crate::subnet::Subnet;
 
 /// How often a provider tells those who keep it that it is still there.
 pub(super) const REPUBLISH: Duration = Duration::from_secs(3_600);
@@ -131,8 +132,15 @@ impl ProviderStore {
         record.record().services.iter().any(|service| Key::of_service(network, service) == *key)
     }
 
-    /// Keeps a provider that offers what belongs to this place, if there is room for it and nothing newer is known of it.
-    pub(super) fn put(&mut self, key: Key, record: &SignedRecord, now: Timestamp) -> bool {
+    /// Keeps a provider that offers what belongs to this place and is in these subnets, if there is room for it and nothing newer is
+    /// known of it.
+    pub(super) fn put(
+        &mut self,
+        key: Key,
+        record: &SignedRecord,
+        subnets: &BTreeSet<Subnet>,
+        now: Timestamp,
+    ) -> bool {
         self.expire(now);
         let node = record.node();
         if !record.is_current(now) || !Self::offers(&self.network, record, &key) {
@@ -153,28 +161,35 @@ impl ProviderStore {
                 let keys = held.keys.clone();
                 keys.iter().for_each(|key| self.remove(key, &node));
                 for key in keys {
-                    self.place(key, record, until);
+                    self.place(key, record, subnets, until);
                 }
             }
             None => {}
         }
-        self.nodes.get(&node).is_some_and(|held| held.keys.contains(&key)) || self.place(key, record, until)
+        self.nodes.get(&node).is_some_and(|held| held.keys.contains(&key))
+            || self.place(key, record, subnets, until)
     }
 
-    fn place(&mut self, key: Key, record: &SignedRecord, until: Timestamp) -> bool {
-        let (node, subnets) = (record.node(), self.limits.of_record(record));
+    fn place(
+        &mut self,
+        key: Key,
+        record: &SignedRecord,
+        subnets: &BTreeSet<Subnet>,
+        until: Timestamp,
+    ) -> bool {
+        let node = record.node();
         let is_new = !self.nodes.contains_key(&node);
         if !Self::offers(&self.network, record, &key)
-            || (is_new && !self.counts.has_room(&subnets, self.bounds.per_subnet))
-            || !self.make_room_at(&key, &subnets)
+            || (is_new && !self.counts.has_room(subnets, self.bounds.per_subnet))
+            || !self.make_room_at(&key, subnets)
             || !self.make_room(&key, is_new)
         {
             return false;
         }
         // Making room may have taken the last place that it had.
         let held = self.nodes.entry(node).or_insert_with(|| {
-            self.counts.add(&subnets);
-            Held { record: record.clone(), subnets, until, keys: BTreeSet::new() }
+            self.counts.add(subnets);
+            Held { record: record.clone(), subnets: subnets.clone(), until, keys: BTreeSet::new() }
         });
         held.keys.insert(key);
         self.keys.entry(key).or_default().insert(node);

@@ -1,20 +1,11 @@
-//! Where on the internet contacts are: many identities are cheap, many networks are not.
+//! How many contacts there may be of one subnet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use multiaddr::{Multiaddr, Protocol};
+use multiaddr::Multiaddr;
 
 use crate::record::SignedRecord;
-
-/// What belongs to one owner, as a rule: a /24 of IPv4, a /48 of IPv6, everything without an IP address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Subnet {
-    V4([u8; 3]),
-    V6([u8; 6]),
-    /// Names are cheaper than networks: all of them are one.
-    Unknown,
-}
+use crate::subnet::{Subnet, ip, is_local};
 
 /// How many of one subnet there may be.
 ///
@@ -57,30 +48,9 @@ impl SubnetLimits {
     }
 
     fn subnet(&self, address: &Multiaddr) -> Option<Subnet> {
-        let ip = address.iter().find_map(|part| match part {
-            Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
-            Protocol::Ip6(ip) => Some(ip.to_canonical()),
-            _ => None,
-        });
-        let (subnet, is_local) = match ip {
-            Some(IpAddr::V4(ip)) => (of_v4(ip), ip.is_private() || ip.is_loopback() || ip.is_link_local()),
-            Some(IpAddr::V6(ip)) => {
-                (of_v6(ip), ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
-            }
-            None => (Subnet::Unknown, true),
-        };
-        (!(is_local && self.exempts_local)).then_some(subnet)
+        let is_local = ip(address).is_none_or(is_local);
+        (!(is_local && self.exempts_local)).then(|| Subnet::of(address))
     }
-}
-
-const fn of_v4(ip: Ipv4Addr) -> Subnet {
-    let [a, b, c, _] = ip.octets();
-    Subnet::V4([a, b, c])
-}
-
-const fn of_v6(ip: Ipv6Addr) -> Subnet {
-    let [a, b, c, d, e, f, ..] = ip.octets();
-    Subnet::V6([a, b, c, d, e, f])
 }
 
 /// How many there are of each subnet.
@@ -122,18 +92,6 @@ mod tests {
     fn subnets(limits: SubnetLimits, texts: &[&str]) -> Vec<Subnet> {
         let addresses: Vec<Multiaddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
         limits.of(&addresses).into_iter().collect()
-    }
-
-    #[test]
-    fn what_shares_a_prefix_is_one() {
-        let all = SubnetLimits::default();
-        let one = subnets(all, &["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.200/udp/2/quic-v1"]);
-        assert_eq!(one, [Subnet::V4([192, 0, 2])]);
-        assert_eq!(subnets(all, &["/ip6/::ffff:192.0.2.7/tcp/1"]), one, "the same network, in another dress");
-        assert_eq!(subnets(all, &["/ip6/2001:db8:1::1/tcp/1", "/ip6/2001:db8:1:ffff::1/tcp/1"]).len(), 1);
-        assert_eq!(subnets(all, &["/ip6/2001:db8:1::1/tcp/1", "/ip6/2001:db8:2::1/tcp/1"]).len(), 2);
-        let names = subnets(all, &["/dns4/a.example/tcp/1", "/dns4/b.example/tcp/1", "/memory/7"]);
-        assert_eq!(names, [Subnet::Unknown]);
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use daa_core::clock::Timestamp;
 
 use super::key::Key;
-use super::subnet::{Subnet, SubnetCounts, SubnetLimits};
+use super::subnet::{SubnetCounts, SubnetLimits};
 use crate::node_id::NodeId;
 use crate::record::SignedRecord;
+use crate::subnet::Subnet;
 
 /// How many contacts a bucket has, how many nodes keep what is stored, and how many a lookup ends with. Kademlia's own
 /// choice: so many that all of them are gone within an hour is beyond what happens, and a lookup survives that half of

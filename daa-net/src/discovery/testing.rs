@@ -3,22 +3,17 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use daa_core::clock::Timestamp;
 use daa_crypto::{CryptoSuite, EncapsulationKey, KemAlgorithm, SignatureAlgorithm};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::identity::NodeIdentity;
-use crate::network::NetworkName;
 use crate::node_id::NodeId;
 use crate::record::{NodeRecord, SignedRecord};
 
-pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
-pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) use crate::testing::{BEGIN as NOW, network, ready};
 
-pub(crate) fn network() -> NetworkName {
-    "net".parse().unwrap()
-}
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The node with this number.
 pub(crate) fn identity(number: u64) -> NodeIdentity {
@@ -43,7 +38,7 @@ pub(crate) fn record(version: u64) -> NodeRecord {
 }
 
 pub(crate) fn issue(record: NodeRecord, by: &NodeIdentity) -> SignedRecord {
-    futures_now(record.issue(by, &network())).unwrap()
+    ready(record.issue(by, &network())).unwrap()
 }
 
 /// The record of a node, at an address in a subnet of its own or in the one of this number.
@@ -65,12 +60,4 @@ pub(crate) fn number(number: u32) -> NodeId {
     let mut bytes = [0; 32];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     NodeId::from_bytes(bytes)
-}
-
-/// What a future gives that waits for nothing: keys in memory sign at once.
-pub(crate) fn futures_now<T>(future: impl Future<Output = T>) -> T {
-    match std::pin::pin!(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("it waits"),
-    }
 }

@@ -20,6 +20,11 @@ const SENDERS: usize = 16;
 /// A message costs one token, and one more for so many bytes.
 const BYTES: usize = 4 << 10;
 
+/// What so many bytes cost.
+pub(super) const fn price(bytes: usize) -> u64 {
+    1 + (bytes / BYTES) as u64
+}
+
 /// A message that the application has not judged yet.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -76,7 +81,7 @@ impl Gossip {
     }
 
     fn pay(&mut self, from: NodeId, bytes: usize, now: Timestamp) -> Result<(), MessageError> {
-        let paid = self.received.take(from, 1 + (bytes / BYTES) as u64, now);
+        let paid = self.received.take(from, price(bytes), now);
         if paid.is_err() {
             self.is_disorderly(from);
         }
@@ -176,7 +181,7 @@ impl Gossip {
         let event = GossipEvent::Message { id, from, message: message.clone() };
         self.effects.push_back(Effect::Tell(event));
         match validation {
-            Validation::Signature => self.accept(signed, Some(from)),
+            Validation::Signature => self.accept(signed, Some(from), now),
             Validation::Application => {
                 let pending = Pending { message: signed, senders: vec![from], until: now + VERDICT };
                 self.pending.insert(id, pending);
@@ -186,7 +191,7 @@ impl Gossip {
     }
 
     /// Passes a message on.
-    pub(super) fn accept(&mut self, signed: SignedMessage, from: Option<NodeId>) {
+    pub(super) fn accept(&mut self, signed: SignedMessage, from: Option<NodeId>, now: Timestamp) {
         if let Some(from) = from {
             self.scores.first(from);
         }
@@ -194,7 +199,7 @@ impl Gossip {
         let mesh = self.topics.get(topic).map(|joined| joined.mesh.clone()).unwrap_or_default();
         let bytes = signed.encode();
         for peer in mesh.into_iter().filter(|peer| Some(*peer) != from && *peer != author) {
-            self.frame(peer).messages.push(bytes.clone());
+            self.push(peer, &bytes, now);
         }
         self.cache.put(signed, self.beat);
     }

@@ -55,9 +55,11 @@ impl Gossip {
             self.flush();
             let is_trusted = |gossip: &Self, peer: &NodeId| gossip.scores.score(peer) >= GOSSIP;
             let mut shown = self.pick_peers(&topic, usize::MAX, is_trusted);
-            // Those outside of the mesh have not been sent anything.
-            shown.sort_by_key(|peer| self.is_in_mesh(peer, &topic));
-            for peer in shown.iter().take(LAZY) {
+            // Those outside of the mesh have not been sent anything, and those that are behind not all.
+            let is_behind = |peer: &NodeId| self.peers.get(peer).is_some_and(|peer| peer.is_behind);
+            shown.sort_by_key(|peer| (!is_behind(peer), self.is_in_mesh(peer, &topic)));
+            let behind = shown.iter().filter(|peer| is_behind(peer)).count();
+            for peer in shown.iter().take(LAZY.max(behind)) {
                 self.show(*peer, &topic, (self.beat + 1).saturating_sub(HISTORY));
             }
             if is_again {
@@ -66,6 +68,7 @@ impl Gossip {
                 }
             }
         }
+        self.peers.values_mut().for_each(|peer| peer.is_behind = false);
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -74,7 +77,7 @@ impl Gossip {
         let beats = u64::try_from(self.options.lifetime.as_millis() / BEAT.as_millis()).unwrap_or(u64::MAX);
         self.cache.forget_before(self.beat.saturating_sub(beats));
         self.pending.retain(|_, pending| pending.until > now);
-        for quotas in [&mut self.received, &mut self.authors, &mut self.given] {
+        for quotas in [&mut self.received, &mut self.authors, &mut self.given, &mut self.pushed] {
             quotas.forget(now);
         }
         for (node, peer) in &mut self.peers {

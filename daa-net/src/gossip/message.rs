@@ -212,17 +212,21 @@ pub enum PublishError {
     /// It was published already.
     #[error("the message was published before")]
     Again,
+    /// This node has published as much as is remembered of one author.
+    #[error("this node has published as much as is remembered of one author")]
+    TooMuch,
 }
 
 impl Reaction for PublishError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Size { .. } | Self::NotOurs | Self::Again => Fault::Caller,
+            Self::Size { .. } | Self::NotOurs | Self::Again | Self::TooMuch => Fault::Caller,
             Self::Sign(error) => fault_of(error),
         }
     }
 
     fn retry(&self) -> Retry {
-        if self.fault() == Fault::Environment { Retry::Later } else { Retry::Never }
+        let is_passing = matches!(self, Self::TooMuch) || self.fault() == Fault::Environment;
+        if is_passing { Retry::Later } else { Retry::Never }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::message::MAX_PAYLOAD;
+use crate::quota::Rate;
 
 /// What can be chosen about gossip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,12 @@ impl GossipOptions {
         self.max_payload
     }
 
+    /// What a peer is sent unasked: less than it takes, because what stood still on its way comes at once, and there is more to say
+    /// than messages.
+    pub(super) const fn pushing(&self) -> Rate {
+        Rate::per_second(self.per_second * 3 / 4, self.per_second * 2)
+    }
+
     /// How long a message is passed on after it was issued, and recognised; the same for all nodes of a network.
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
@@ -50,7 +57,8 @@ impl GossipOptions {
         self
     }
 
-    /// How many messages a peer may send in a second, over a while, and how many an author may have; five times as many at once.
+    /// How many messages a peer may send in a second, over a while, and how many an author may have; five times as many at once. The
+    /// same for all nodes of a network: each keeps to what the others take.
     #[must_use]
     pub fn with_rates(mut self, peer: u64, author: u64) -> Self {
         (self.per_second, self.per_author) = (peer.max(1), author.max(1));

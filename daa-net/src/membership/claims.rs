@@ -36,11 +36,20 @@ impl Membership {
         Some(Claim { node: *node, incarnation: entry.incarnation(), record: entry.record, standing })
     }
 
-    /// What rides on a probe: what this node is, what it holds against the other, and what is new.
+    /// What rides on a probe of this node: what it is, what it holds against the other, and what is new.
     pub(super) fn riding(&mut self, to: &NodeId) -> Vec<Claim> {
+        let others = self.rumours.take(RIDING, self.members.len());
+        self.ride(to, others)
+    }
+
+    /// The same for what others make this node send, as often as they please: it does not count as spread.
+    pub(super) fn riding_back(&self, to: &NodeId) -> Vec<Claim> {
+        self.ride(to, self.rumours.look(RIDING))
+    }
+
+    fn ride(&self, to: &NodeId, others: Vec<Claim>) -> Vec<Claim> {
         let against = self.claim(to).filter(|claim| claim.standing != Standing::Alive);
         let mut claims: Vec<_> = self.own_claim().into_iter().chain(against).collect();
-        let others = self.rumours.take(RIDING, self.members.len());
         claims.extend(others.into_iter().filter(|claim| claim.node != *to));
         claims
     }

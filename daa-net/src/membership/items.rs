@@ -72,7 +72,14 @@ impl Membership {
     pub(super) fn take(&mut self, from: NodeId, items: &[Item], now: Timestamp) -> Result<(), MessageError> {
         let mut all = Vec::new();
         for item in items {
-            all.push(self.verify(from, item, now)?);
+            match self.verify(from, item, now) {
+                Ok(verified) => all.push(verified),
+                Err(error) => {
+                    // It is asked nothing for a while, so that what it sends has its price again.
+                    self.wants.silence(&from, now, &self.options);
+                    return Err(error);
+                }
+            }
         }
         for verified in all {
             self.wants.remove(&verified.node, &from);

@@ -201,7 +201,7 @@ impl Membership {
         if let Some(relay) = self.probes.relays.get(&number).filter(|relay| relay.target == from) {
             let (origin, number_there) = (relay.origin, relay.number);
             self.probes.relays.remove(&number);
-            let claims = self.riding(&origin);
+            let claims = self.riding_back(&origin);
             return self.send(origin, Message::Ack { number: number_there, claims });
         }
         let is_answer = |probe: &&Probe| probe.target == from || probe.asked.contains(&from);
@@ -242,7 +242,7 @@ impl Membership {
             let ours = self.probes.number();
             let end = now + self.options.probe_timeout.mul_f64(0.8);
             self.probes.relays.insert(ours, Relay { target, origin, number, end });
-            let claims = self.riding(&target);
+            let claims = self.riding_back(&target);
             self.send(target, Message::Ping { number: ours, claims });
         }
         Ok(())

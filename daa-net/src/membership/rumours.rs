@@ -21,13 +21,23 @@ impl Rumours {
         self.0.remove(node);
     }
 
-    /// The claims that were sent the fewest times.
-    pub(super) fn take(&mut self, count: usize, members: usize) -> Vec<Claim> {
+    /// The claims that were sent the fewest times, which does not count.
+    pub(super) fn look(&self, count: usize) -> Vec<Claim> {
+        let claim = |node: NodeId| self.0.get(&node).map(|(claim, _)| *claim);
+        self.least(count).into_iter().filter_map(claim).collect()
+    }
+
+    fn least(&self, count: usize) -> Vec<NodeId> {
         let mut all: Vec<_> = self.0.iter().map(|(node, (_, times))| (*times, *node)).collect();
         all.sort_unstable();
+        all.into_iter().take(count).map(|(_, node)| node).collect()
+    }
+
+    /// The claims that were sent the fewest times.
+    pub(super) fn take(&mut self, count: usize, members: usize) -> Vec<Claim> {
         let powers = u32::try_from(members + 1).unwrap_or(u32::MAX).ilog10() + 1;
         let mut taken = Vec::new();
-        for (_, node) in all.into_iter().take(count) {
+        for node in self.least(count) {
             let Some((claim, times)) = self.0.get_mut(&node) else { continue };
             taken.push(*claim);
             *times += 1;

@@ -85,6 +85,14 @@ impl Wants {
         self.silent.retain(|_, until| *until > now);
     }
 
+    /// What it says is not to be had of this peer.
+    pub(super) fn silence(&mut self, peer: &NodeId, now: Timestamp, options: &MembershipOptions) {
+        let its = self.nodes.iter().filter(|(_, want)| want.from == *peer).map(|(node, _)| *node);
+        for node in its.collect::<Vec<_>>() {
+            self.give_up(&node, now, options);
+        }
+    }
+
     fn give_up(&mut self, node: &NodeId, now: Timestamp, options: &MembershipOptions) {
         if let Some(want) = self.take(node)
             && want.is_asked

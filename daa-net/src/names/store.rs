@@ -44,7 +44,8 @@ pub(crate) struct NameStore {
     own: Key,
     network: NetworkName,
     bounds: Bounds,
-    names: BTreeMap<Name, Held>,
+    /// By their places.
+    names: BTreeMap<Key, Held>,
     bytes: usize,
 }
 
@@ -60,7 +61,7 @@ impl NameStore {
     /// Keeps a record, if the name is nobody else's as far as is known, nothing newer is known, and there is room.
     pub(crate) fn put(&mut self, name: SignedName, brought_by: NodeId, now: Timestamp) -> Put {
         self.expire(now);
-        let key = name.record().name.clone();
+        let key = self.key(&name.record().name);
         let held = self.names.get(&key).map(|held| (name.descent(&held.name), held.is_firm));
         let (is_firm, put) = match held {
             Some((Descent::Same, _)) => return Put::Kept,
@@ -69,7 +70,12 @@ impl NameStore {
             None => (false, Put::Unsure),
         };
         let size = name.as_bytes().len();
-        if held.is_none() && !self.make_room(&key, size, &brought_by) {
+        let has_room = match held {
+            None => self.make_room(&key, size, &brought_by),
+            // What comes after may be larger, and is not refused for that while there are bytes.
+            Some(_) => self.bytes + size <= self.bounds.bytes + self.size(&key),
+        };
+        if !has_room {
             return Put::Refused;
         }
         let brought_by = self.remove(&key).map_or(brought_by, |held| held.brought_by);
@@ -80,10 +86,13 @@ impl NameStore {
 
     /// Others were asked: most of them have this, or there is nothing that most have.
     pub(crate) fn confirm(&mut self, name: &Name, found: Option<SignedName>) {
-        let Some(held) = self.names.get_mut(name) else { return };
+        let key = self.key(name);
+        let room = (self.bounds.bytes + self.size(&key)).saturating_sub(self.bytes);
+        let Some(held) = self.names.get_mut(&key) else { return };
         held.is_firm = true;
         if let Some(found) = found
             && matches!(found.descent(&held.name), Descent::Newer | Descent::Stranger)
+            && found.as_bytes().len() <= room
         {
             self.bytes = self.bytes + found.as_bytes().len() - held.name.as_bytes().len();
             held.name = found;
@@ -92,36 +101,35 @@ impl NameStore {
 
     /// What is known of a name, and can be told.
     pub(crate) fn name(&self, name: &Name, now: Timestamp) -> Option<&SignedName> {
-        let held = self.names.get(name)?;
-        (held.is_firm && held.name.is_current(now)).then_some(&held.name)
+        self.at(&self.key(name), now)
     }
 
+    /// The same by the place of the name.
     pub(crate) fn at(&self, key: &Key, now: Timestamp) -> Option<&SignedName> {
-        let name = self.names.keys().find(|name| self.key(name) == *key)?;
-        self.name(name, now)
+        let held = self.names.get(key)?;
+        (held.is_firm && held.name.is_current(now)).then_some(&held.name)
     }
 
     /// What is held of a name, whether or not it may be told.
     pub(crate) fn held(&self, name: &Name) -> Option<&SignedName> {
-        self.names.get(name).map(|held| &held.name)
+        self.names.get(&self.key(name)).map(|held| &held.name)
     }
 
     pub(crate) fn forget(&mut self, name: &Name) {
-        self.remove(name);
+        self.remove(&self.key(name));
     }
 
     /// Whether exactly these bytes are kept already.
     pub(crate) fn has(&self, bytes: &[u8]) -> bool {
-        let held = SignedName::peek(bytes).and_then(|name| self.names.get(&name));
+        let held = SignedName::peek(bytes).and_then(|name| self.names.get(&self.key(&name)));
         held.is_some_and(|held| held.name.as_bytes() == bytes)
     }
 
     pub(crate) fn expire(&mut self, now: Timestamp) {
         let is_over = |held: &Held| held.name.record().expires + NAME_GRACE <= now;
-        let over: Vec<_> =
-            self.names.iter().filter(|(_, held)| is_over(held)).map(|(name, _)| name.clone()).collect();
-        for name in over {
-            self.remove(&name);
+        let over: Vec<_> = self.names.iter().filter(|(_, held)| is_over(held)).map(|(key, _)| *key).collect();
+        for key in over {
+            self.remove(&key);
         }
     }
 
@@ -134,21 +142,25 @@ impl NameStore {
         Key::of_name(&self.network, name.label())
     }
 
-    fn remove(&mut self, name: &Name) -> Option<Held> {
-        let held = self.names.remove(name)?;
+    fn size(&self, key: &Key) -> usize {
+        self.names.get(key).map_or(0, |held| held.name.as_bytes().len())
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Held> {
+        let held = self.names.remove(key)?;
         self.bytes -= held.name.as_bytes().len();
         Some(held)
     }
 
     /// When there is no room, the name that is farthest from this node makes room: others are nearer to it.
-    fn make_room(&mut self, name: &Name, size: usize, brought_by: &NodeId) -> bool {
+    fn make_room(&mut self, key: &Key, size: usize, brought_by: &NodeId) -> bool {
         if self.names.values().filter(|held| held.brought_by == *brought_by).count() >= self.bounds.per_peer {
             return false;
         }
         while self.names.len() >= self.bounds.names || self.bytes + size > self.bounds.bytes {
-            let distance = |name: &Name| self.key(name).distance(&self.own);
-            let farthest = self.names.keys().max_by_key(|held| distance(held));
-            let far = farthest.filter(|far| distance(far) > distance(name)).cloned();
+            let distance = |key: &Key| key.distance(&self.own);
+            let farthest = self.names.keys().copied().max_by_key(distance);
+            let far = farthest.filter(|far| distance(far) > distance(key));
             let Some(far) = far else { return false };
             self.remove(&far);
         }

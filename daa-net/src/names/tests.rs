@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::store::Bounds;
 use super::*;
 use crate::discovery::Key;
-use crate::discovery::testing::{HOUR, NOW, futures_now, identity, network, number};
+use crate::discovery::testing::{HOUR, NOW, identity, network, number, ready};
 use crate::node_id::NodeId;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -29,11 +29,11 @@ fn record(version: u64) -> NameRecord {
 }
 
 fn issue(record: NameRecord, owner: u64, title: Title) -> SignedName {
-    futures_now(record.issue(&identity(owner), &network(), title)).unwrap()
+    ready(record.issue(&identity(owner), &network(), title)).unwrap()
 }
 
 fn given(title: Title, from: u64, to: u64) -> Title {
-    futures_now(title.transfer(&identity(from), &network(), identity(to).node())).unwrap()
+    ready(title.transfer(&identity(from), &network(), identity(to).node())).unwrap()
 }
 
 fn verify(bytes: &[u8], now: Timestamp) -> Result<SignedName, NameError> {
@@ -81,7 +81,7 @@ fn what_was_issued_is_read_back() {
 
 #[test]
 fn bounds_hold_for_who_issues() {
-    let refused = |record: NameRecord| match futures_now(record.issue(&identity(0), &network(), title(0))) {
+    let refused = |record: NameRecord| match ready(record.issue(&identity(0), &network(), title(0))) {
         Err(NameIssueError::Content(error)) => error,
         other => panic!("{other:?}"),
     };
@@ -94,7 +94,7 @@ fn bounds_hold_for_who_issues() {
     let mut other = record(1);
     other.name = "another.dark".parse().unwrap();
     assert!(matches!(refused(other), NameError::Chain));
-    let thief = futures_now(record(1).issue(&identity(1), &network(), title(0)));
+    let thief = ready(record(1).issue(&identity(1), &network(), title(0)));
     assert!(matches!(thief, Err(NameIssueError::Content(NameError::NotOwner { .. }))));
 }
 
@@ -124,7 +124,7 @@ fn a_transfer_is_followed_and_not_taken_back() {
     let twice = issue(record(5), 2, given(title(0), 0, 2));
     assert_eq!(twice.descent(&second), Descent::Stranger, "who knows the first keeps to it");
     assert!(twice.follows(&first), "who knows neither cannot tell");
-    let not_owner = futures_now(moved.transfer(&identity(0), &network(), identity(3).node()));
+    let not_owner = ready(moved.transfer(&identity(0), &network(), identity(3).node()));
     assert!(matches!(not_owner, Err(NameIssueError::Content(NameError::NotOwner { .. }))));
     let renewal = issue(record(2), 1, second.title().clone());
     assert_eq!(renewal.descent(&second), Descent::Newer);
@@ -142,7 +142,7 @@ fn a_long_title_is_claimed_anew_and_followed_by_who_knew_its_owner() {
     }
     let before = issue(record(1), 0, long.clone());
     assert!(verify(before.as_bytes(), NOW).is_ok(), "{} bytes", before.as_bytes().len());
-    let more = futures_now(long.clone().transfer(&identity(0), &network(), identity(1).node()));
+    let more = ready(long.clone().transfer(&identity(0), &network(), identity(1).node()));
     assert!(matches!(more, Err(NameIssueError::Content(NameError::TooManyTransfers))));
     let renewed = long.renewed(&network());
     assert_eq!((renewed.owner(), renewed.ordinal()), (long.owner(), 4));
@@ -245,6 +245,21 @@ fn the_store_is_bounded() {
     assert!(store.held(&names[3].record().name).is_none());
     assert_eq!(store.put(names[3].clone(), number(3), NOW), Put::Refused);
     assert_eq!(store.len(), 3);
+}
+
+#[test]
+fn a_name_does_not_grow_beyond_what_there_is_room_for() {
+    let small = issue(record(1), 0, title(0));
+    let bounds = Bounds { names: 3, bytes: small.as_bytes().len() + 100, per_peer: 3 };
+    let mut store = NameStore::bounded(Key::from(identity(50).node()), network(), bounds);
+    let large =
+        |version, owner| issue(record(version).with_property("about", "a".repeat(200)), owner, title(owner));
+    assert_eq!(store.put(small, number(1), NOW), Put::Unsure);
+    store.confirm(&treasury(), Some(large(1, 1)));
+    assert_eq!(store.put(large(2, 0), number(1), NOW), Put::Refused);
+    assert_eq!(store.name(&treasury(), NOW).unwrap().record().version, 1);
+    assert_eq!(store.put(issue(record(3), 0, title(0)), number(1), NOW), Put::Kept);
+    assert_eq!(store.name(&treasury(), NOW).unwrap().record().version, 3);
 }
 
 #[test]

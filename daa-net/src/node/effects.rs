@@ -132,12 +132,13 @@ impl Task {
     }
 
     fn send(&mut self, to: NodeId, message: Bytes) {
+        if let Some(outbox) = self.outboxes.get(&to).filter(|outbox| outbox.is_open()) {
+            return outbox.send(message);
+        }
         self.outboxes.retain(|_, outbox| outbox.is_open());
-        let outbox = self
-            .outboxes
-            .entry(to)
-            .or_insert_with(|| Outbox::new(to, &self.shared, self.unreached.0.clone()));
+        let outbox = Outbox::new(to, &self.shared, self.unreached.0.clone());
         outbox.send(message);
+        self.outboxes.insert(to, outbox);
     }
 
     /// Something became of a member.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::SinkExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::codec::FramedWrite;
 
@@ -14,8 +14,9 @@ use super::control::{CONTROL, codec};
 use crate::node_id::NodeId;
 use crate::stream::{PeerStream, StreamOptions};
 
-/// How many messages wait; more are lost, which machines expect.
+/// How many messages wait, and how many bytes of them: several of the largest. More are lost, which machines expect.
 const WAITING: usize = 256;
+const BYTES: usize = 4 << 20;
 /// An outbox that nobody uses for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
 /// How long it may take to get what waits on its way.
@@ -26,15 +27,24 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What is to be sent to one node.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    messages: mpsc::Sender<Bytes>,
+    messages: mpsc::Sender<Waiting>,
+    bytes: Arc<Semaphore>,
 }
+
+/// A message, and its part of the bytes that may wait.
+type Waiting = (Bytes, OwnedSemaphorePermit);
 
 impl Outbox {
     /// Tells `unreached` each time the node could not be reached.
     pub(super) fn new(node: NodeId, shared: &Arc<Shared>, unreached: mpsc::Sender<NodeId>) -> Self {
-        let (messages, waiting) = mpsc::channel(WAITING);
+        let (outbox, waiting) = Self::queue();
         tokio::spawn(run(node, Arc::downgrade(shared), waiting, unreached));
-        Self { messages }
+        outbox
+    }
+
+    fn queue() -> (Self, mpsc::Receiver<Waiting>) {
+        let (messages, waiting) = mpsc::channel(WAITING);
+        (Self { messages, bytes: Arc::new(Semaphore::new(BYTES)) }, waiting)
     }
 
     /// Whether it still takes messages.
@@ -44,7 +54,9 @@ impl Outbox {
 
     /// A message that does not fit is lost.
     pub(super) fn send(&self, message: Bytes) {
-        if self.messages.try_send(message).is_err() {
+        let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let room = self.bytes.clone().try_acquire_many_owned(len);
+        if !room.is_ok_and(|room| self.messages.try_send((message, room)).is_ok()) {
             tracing::trace!("a message to a peer was lost: there are too many");
         }
     }
@@ -55,7 +67,7 @@ type Writer = FramedWrite<PeerStream, tokio_util::codec::LengthDelimitedCodec>;
 async fn run(
     node: NodeId,
     shared: Weak<Shared>,
-    mut waiting: mpsc::Receiver<Bytes>,
+    mut waiting: mpsc::Receiver<Waiting>,
     unreached: mpsc::Sender<NodeId>,
 ) {
     let mut writer: Option<Writer> = None;
@@ -77,8 +89,8 @@ async fn send(
     node: NodeId,
     shared: &Shared,
     writer: &mut Option<Writer>,
-    first: Bytes,
-    waiting: &mut mpsc::Receiver<Bytes>,
+    (first, _room): Waiting,
+    waiting: &mut mpsc::Receiver<Waiting>,
 ) -> bool {
     // The stream of before may have ended with its connection: then once more.
     for _ in 0..2 {
@@ -91,7 +103,7 @@ async fn send(
         };
         let sent = async {
             open.feed(first.clone()).await?;
-            while let Ok(more) = waiting.try_recv() {
+            while let Ok((more, _room)) = waiting.try_recv() {
                 open.feed(more).await?;
             }
             SinkExt::<Bytes>::flush(&mut open).await
@@ -102,4 +114,29 @@ async fn send(
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_much_waits_and_no_more_in_messages_and_in_bytes() {
+        let waits = |len: usize| {
+            let (outbox, mut waiting) = Outbox::queue();
+            (0..1_000).for_each(|_| outbox.send(vec![0; len].into()));
+            let mut all = Vec::new();
+            while let Ok(message) = waiting.try_recv() {
+                all.push(message);
+            }
+            // What has left has made room.
+            let count = all.len();
+            all.clear();
+            outbox.send(vec![0; len].into());
+            assert!(waiting.try_recv().is_ok());
+            count
+        };
+        assert_eq!(waits(100), WAITING);
+        assert_eq!(waits(1 << 20), 4);
+    }
 }

@@ -13,7 +13,7 @@ use daa_crypto::{DecapsulationKey, KemAlgorithm};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use multiaddr::Multiaddr;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::codec::FramedRead;
 
@@ -42,6 +42,8 @@ use crate::transport::{SharedTransport, TransportEvent};
 const CAME: usize = 256;
 /// How many wrong messages a peer may send within a minute before it is disconnected.
 const WRONG: u32 = 16;
+/// How many that were found by multicast are called at a time; those beyond are found again.
+const CALLS: usize = 16;
 /// How long a node that goes waits until it was told.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -63,14 +65,27 @@ pub(super) struct Task {
     pub(super) came: Channel<(NodeId, Bytes)>,
     pub(super) unreached: Channel<NodeId>,
     pub(super) joined: Channel<NodeId>,
+    /// Places for calls to whom nobody has named but who says so itself.
+    calls: Arc<Semaphore>,
     pub(super) signing: Pending<Option<SignedStatement>>,
     pub(super) issuing: Pending<Option<SignedRecord>>,
     pub(super) renew: Timestamp,
+    /// Of the last record that was begun.
+    pub(super) version: u64,
     /// Those who read what peers say.
     pub(super) readers: HashMap<NodeId, AbortHandle>,
     /// How many wrong messages came of a peer, and since when.
     pub(super) wrong: HashMap<NodeId, (u32, Timestamp)>,
     pub(super) leaving: Option<(oneshot::Sender<()>, Timestamp)>,
+}
+
+/// Tells who waits that the node has ended, in whatever way.
+struct Ends(Arc<Shared>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// A node that does not run yet.
@@ -83,7 +98,8 @@ pub(super) async fn prepare(
     let (suite, identity, network) = auth.parts();
     let kem = suite.generate_decapsulation_key(KemAlgorithm::XWing)?;
     let now = options.clock.now();
-    let record = record(&options, &kem, &transport, now.as_millis(), now);
+    let version = now.as_millis();
+    let record = record(&options, &kem, &transport, version, now);
     let record = record.issue(&identity, &network).await?;
     let renew = now + options.record_life / 2;
     let seed = Seed::from_u64(rand::random());
@@ -127,7 +143,7 @@ pub(super) async fn prepare(
         server: Server::default(),
         sharing: Sharing::default(),
         view,
-        events,
+        events: Mutex::new(Some(events)),
         acceptors: Mutex::default(),
     });
     let task = Task {
@@ -144,9 +160,11 @@ pub(super) async fn prepare(
         came: mpsc::channel(CAME),
         unreached: mpsc::channel(CAME),
         joined: mpsc::channel(CAME),
+        calls: Arc::new(Semaphore::new(CALLS)),
         signing: FuturesUnordered::new(),
         issuing: FuturesUnordered::new(),
         renew,
+        version,
         readers: HashMap::new(),
         wrong: HashMap::new(),
         leaving: None,
@@ -172,6 +190,7 @@ fn record(
 
 impl Task {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let ends = Ends(self.shared.clone());
         self.begin();
         self.work();
         loop {
@@ -217,9 +236,7 @@ impl Task {
                 }
                 Some(issued) = self.issuing.next() => {
                     if let Some(record) = issued {
-                        self.membership.set_record(record.clone());
-                        self.discovery.set_own(record.clone(), shared.clock.now());
-                        locked(&shared.view).record = record;
+                        self.issued(record);
                     }
                 }
                 () = shared.clock.sleep_until(wake) => {
@@ -248,6 +265,7 @@ impl Task {
             self.work();
         }
         self.shared.transport.close().await;
+        drop(ends);
         if let Some((reply, _)) = self.leaving.take() {
             let _ = reply.send(());
         }
@@ -256,19 +274,32 @@ impl Task {
     /// Calls those that were known when the node ran last.
     fn begin(&self) {
         for peer in self.options.known.peers().to_vec() {
-            self.call(Some(peer.node), peer.addresses);
+            self.call(peer.node, peer.addresses);
         }
     }
 
-    /// Calls a node, and joins by it if it answers.
-    fn call(&self, node: Option<NodeId>, addresses: Vec<Multiaddr>) {
+    /// Calls a node that was known before, and joins by it if it answers.
+    fn call(&self, node: NodeId, addresses: Vec<Multiaddr>) {
         let (transport, joined) = (self.shared.transport.clone(), self.joined.0.clone());
         tokio::spawn(async move {
-            match transport.connect(node, &addresses).await {
+            match transport.connect(Some(node), &addresses).await {
                 // Whoever has ended does not care.
                 Ok(node) => drop(joined.send(node).await),
                 Err(error) => tracing::debug!(%error, "a node that may be there was not reached"),
             }
+        });
+    }
+
+    /// Calls whoever somebody says is there. Once it is connected it is a node like any other: anybody in the local network can say so, and
+    /// nobody who runs this node has chosen it.
+    fn try_call(&self, address: Multiaddr) {
+        let Ok(place) = self.calls.clone().try_acquire_owned() else { return };
+        let transport = self.shared.transport.clone();
+        tokio::spawn(async move {
+            if let Err(error) = transport.connect(None, &[address]).await {
+                tracing::debug!(%error, "a node that may be there was not reached");
+            }
+            drop(place);
         });
     }
 
@@ -293,7 +324,7 @@ impl Task {
             Command::Publish { message, reply } => {
                 let _ = reply.send(self.gossip.publish(message, now));
             }
-            Command::Validated { id, verdict } => self.gossip.validated(&id, verdict),
+            Command::Validated { id, verdict } => self.gossip.validated(&id, verdict, now),
             Command::Find { what, reply } => self.find(what, reply, now),
             Command::Candidates { service, reply } => {
                 let _ = reply.send(self.discovery.candidates(&service, now));
@@ -358,28 +389,37 @@ impl Task {
             }
             TransportEvent::Found(addresses) => {
                 for address in addresses {
-                    self.call(None, vec![address]);
+                    self.try_call(address);
                 }
             }
         }
     }
 
     pub(super) fn tell(&self, event: NodeEvent) {
-        // Nobody may be listening.
-        let _ = self.shared.events.send(event);
+        self.shared.tell(event);
     }
 
     /// A new record, with what holds now.
     pub(super) fn reissue(&mut self, now: Timestamp) {
         self.renew = now + self.options.record_life / 2;
-        let last = locked(&self.shared.view).record.record().version;
-        let version = now.as_millis().max(last.saturating_add(1));
-        let record = record(&self.options, &self.kem, &self.shared.transport, version, now);
+        // Never twice, however soon after the other, and whether or not that is signed yet.
+        self.version = now.as_millis().max(self.version.saturating_add(1));
+        let record = record(&self.options, &self.kem, &self.shared.transport, self.version, now);
         let (identity, network) = (self.shared.identity.clone(), self.shared.network.clone());
         self.issuing.push(Box::pin(async move {
             let issued = record.issue(&identity, &network).await;
             issued.inspect_err(|error| tracing::warn!(%error, "the record of this node was not renewed")).ok()
         }));
+    }
+
+    /// A record was signed. An older one may come later, where signing takes long.
+    fn issued(&mut self, record: SignedRecord) {
+        let known = locked(&self.shared.view).record.record().version;
+        if record.record().version > known {
+            self.membership.set_record(record.clone());
+            self.discovery.set_own(record.clone(), self.shared.clock.now());
+            locked(&self.shared.view).record = record;
+        }
     }
 
     fn stream(&mut self, stream: PeerStream) {
@@ -398,6 +438,7 @@ impl Task {
                     }
                 }
             });
+            self.readers.retain(|_, reader| !reader.is_finished());
             // A peer has one of them: a new one takes the place of the one before.
             if let Some(before) = self.readers.insert(from, reader.abort_handle()) {
                 before.abort();
@@ -426,10 +467,8 @@ impl Task {
             },
         };
         if let Err(error) = taken {
-            let (count, since) = self.wrong.entry(from).or_insert((0, now));
-            if now.since(*since) > Duration::from_secs(60) {
-                (*count, *since) = (0, now);
-            }
+            self.wrong.retain(|_, (_, since)| now.since(*since) <= Duration::from_secs(60));
+            let (count, _) = self.wrong.entry(from).or_insert((0, now));
             *count += 1;
             tracing::debug!(peer = %from, %error, count, "a message of a peer is wrong");
             if *count > WRONG {

@@ -60,7 +60,7 @@ async fn ask(
         key: options.key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default(),
     };
     wire::send(&mut stream, &ask).await.map_err(CallError::Lost)?;
-    let answer: Answer = wire::receive(&mut stream).await.map_err(|error| match error.kind() {
+    let answer: Answer = wire::receive(&mut stream, |_| true).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => CallError::Garbage,
         _ => CallError::Lost(error),
     })?;

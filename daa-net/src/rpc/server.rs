@@ -2,25 +2,30 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::answers::{Answers, Turn};
 use super::wire::{self, Answer, Ask};
 use super::{IdempotencyKey, MAX_BODY, MAX_DEADLINE, Refusal, Request, Status};
 use crate::node_id::NodeId;
+use crate::shares::{Bounds, Shares};
 use crate::stream::PeerStream;
 
-/// How many requests are worked on at once.
-const AT_ONCE: usize = 1_024;
+/// How many requests are worked on at once: as many of one peer as a connection has streams.
+const AT_ONCE: Bounds = Bounds { all: 1_024, of_peer: 128, sure: 8 };
+/// How many bytes they may have, those included that are still on their way.
+const BYTES: Bounds = Bounds { all: 64 << 20, of_peer: 8 << 20, sure: 256 << 10 };
 /// How long who asks may take to say what.
 const ASKING: Duration = Duration::from_secs(10);
+/// How long who asks may take to read the answer.
+const ANSWERING: Duration = Duration::from_secs(60);
 /// The most bytes of a reason that travel.
 const REASON: usize = 256;
 
@@ -33,12 +38,14 @@ pub(crate) type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
 pub(crate) struct Server {
     methods: Arc<Mutex<HashMap<String, Handler>>>,
     answers: Answers,
-    room: Arc<Semaphore>,
+    places: Shares,
+    bytes: Shares,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { methods: Arc::default(), answers: Answers::default(), room: Arc::new(Semaphore::new(AT_ONCE)) }
+        let (places, bytes) = (Shares::new(AT_ONCE), Shares::new(BYTES));
+        Self { methods: Arc::default(), answers: Answers::default(), places, bytes }
     }
 }
 
@@ -52,15 +59,20 @@ impl Server {
     pub(crate) async fn answer(&self, stream: PeerStream) {
         let from = stream.peer();
         let (mut read, mut write) = stream.split();
-        let asked = timeout(ASKING, wire::receive::<Ask>(&mut read)).await;
-        let Ok(Ok(ask)) = asked else {
-            tracing::debug!(peer = %from, "a request came to nothing");
-            return;
+        let busy = || refused(&Refusal::new(Status::Unavailable, "there is too much to do"));
+        let mut bytes = self.bytes.clone().share(from);
+        let asked = wire::receive::<Ask>(&mut read, |more| bytes.grow(more));
+        let ask = match timeout(ASKING, asked).await {
+            Ok(Ok(ask)) => ask,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                return reply(&mut write, busy()).await;
+            }
+            _ => {
+                tracing::debug!(peer = %from, "a request came to nothing");
+                return;
+            }
         };
-        let Ok(_place) = self.room.try_acquire() else {
-            let busy = Refusal::new(Status::Unavailable, "there is too much to do");
-            return reply(&mut write, refused(&busy)).await;
-        };
+        let Some(_place) = self.places.take(from, 1) else { return reply(&mut write, busy()).await };
         if let Some(answer) = self.work(from, ask, &mut read).await {
             reply(&mut write, answer).await;
         }
@@ -134,7 +146,111 @@ async fn reply(write: &mut WriteHalf<PeerStream>, answer: Answer) {
         wire::send(write, &answer).await?;
         write.shutdown().await
     };
-    if let Err(error) = sent.await {
-        tracing::debug!(%error, "an answer did not arrive");
+    match timeout(ANSWERING, sent).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an answer did not arrive"),
+        Err(_) => tracing::debug!("an answer was not read in time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daa_crypto::CryptoSuite;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::auth::Auth;
+    use crate::rpc::RPC;
+    use crate::stream::StreamOptions;
+    use crate::testing::{identity, network};
+    use crate::transport::{MemoryNetwork, MemoryTransport, Transport as _, TransportEvent};
+
+    fn node(network_of: &MemoryNetwork, of: usize) -> MemoryTransport {
+        network_of.join(Auth::new(CryptoSuite::new(), identity(of).clone(), network()))
+    }
+
+    /// A node that answers, and so many others that are connected to it.
+    async fn serving(others: usize) -> (NodeId, Vec<MemoryTransport>) {
+        let memory = MemoryNetwork::new();
+        let (node, server) = (node(&memory, 0), Server::default());
+        let (id, addresses) = (node.node(), node.addresses());
+        server.serve("echo/1", Arc::new(|request| Box::pin(async move { Ok(request.body) })));
+        server.serve("never/1", Arc::new(|_| Box::pin(std::future::pending())));
+        tokio::spawn(async move {
+            while let Some(event) = node.next().await {
+                if let TransportEvent::Stream(stream) = event {
+                    let server = server.clone();
+                    tokio::spawn(async move { server.answer(stream).await });
+                }
+            }
+        });
+        let mut all = Vec::new();
+        for of in 1..=others {
+            let other = self::node(&memory, of);
+            other.connect(Some(id), &addresses).await.unwrap();
+            all.push(other);
+        }
+        (id, all)
+    }
+
+    async fn open(from: &MemoryTransport, to: NodeId) -> PeerStream {
+        from.open(to, RPC, StreamOptions::default()).await.unwrap()
+    }
+
+    async fn ask(from: &MemoryTransport, to: NodeId, method: &str, body: Bytes) -> Answer {
+        let mut stream = open(from, to).await;
+        let ask = Ask { method: method.to_owned(), body, millis: 60_000, key: Bytes::new() };
+        wire::send(&mut stream, &ask).await.unwrap();
+        wire::receive(&mut stream, |_| true).await.unwrap()
+    }
+
+    /// Says that there is a megabyte to come, sends all but its end, and waits for what is answered.
+    async fn half_a_request(stream: PeerStream) -> io::Result<Answer> {
+        let (mut read, mut write) = stream.split();
+        let writing = tokio::spawn(async move {
+            // It may be refused before it is sent.
+            let _ = write.write_u32(1 << 20).await;
+            let _ = write.write_all(&vec![7; (1 << 20) - 1]).await;
+            let _ = write.flush().await;
+            std::future::pending::<()>().await;
+        });
+        let answer = wire::receive(&mut read, |_| true).await;
+        writing.abort();
+        answer
+    }
+
+    /// Time passes only when nothing else happens: what is refused is so before what does not end is given up.
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_do_not_end_hold_little_and_others_are_answered() {
+        let (id, others) = serving(2).await;
+        let (answered, mut answers) = mpsc::channel(100);
+        for _ in 0..100 {
+            let (stream, answered) = (open(&others[0], id).await, answered.clone());
+            tokio::spawn(async move { answered.send(half_a_request(stream).await).await });
+        }
+        // Eight megabytes of one peer may wait for their end, and each has one.
+        for _ in 0..92 {
+            assert_eq!(answers.recv().await.unwrap().unwrap().status, Status::Unavailable.to_number());
+        }
+        let body = Bytes::from(vec![1; 200 << 10]);
+        assert_eq!(ask(&others[1], id, "echo/1", body.clone()).await.body, body);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_its_answers_gets_none_after_a_while_and_others_are_answered() {
+        let (id, others) = serving(2).await;
+        let mut unread = Vec::new();
+        for _ in 0..100 {
+            let mut stream = open(&others[0], id).await;
+            let body = Bytes::from(vec![1; 600 << 10]);
+            let ask = Ask { method: "echo/1".to_owned(), body, millis: 60_000, key: Bytes::new() };
+            // It may be refused before it is sent.
+            let _ = wire::send(&mut stream, &ask).await;
+            unread.push(stream);
+        }
+        assert_eq!(ask(&others[1], id, "echo/1", "hello".into()).await.body, "hello");
+        tokio::time::sleep(ANSWERING + ASKING).await;
+        // All that it held was given back.
+        assert_eq!(ask(&others[0], id, "echo/1", vec![1; 1 << 20].into()).await.body.len(), 1 << 20);
     }
 }

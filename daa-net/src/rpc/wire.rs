@@ -10,6 +10,8 @@ use super::MAX_BODY;
 
 /// The most bytes of a message: a body, and what stands around it.
 const MAX: usize = MAX_BODY + 1_024;
+/// For so many bytes room is made at once.
+const STEP: usize = 64 << 10;
 
 /// What is asked.
 #[derive(Clone, PartialEq, Message)]
@@ -38,6 +40,20 @@ pub(super) struct Answer {
     pub(super) reason: String,
 }
 
+/// Reads bytes as a request, and as an answer.
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) async fn read_any(bytes: &[u8]) {
+    let mut room = 2 * MAX;
+    let mut has_room = |more| {
+        room = room.saturating_sub(more);
+        room > 0
+    };
+    // Wrong or not, it ends.
+    let _ = receive::<Ask>(&mut &*bytes, &mut has_room).await;
+    let _ = receive::<Answer>(&mut &*bytes, &mut has_room).await;
+    assert!(room > 0, "it makes more room than two messages need");
+}
+
 pub(super) async fn send(io: &mut (impl AsyncWrite + Unpin), message: &impl Message) -> io::Result<()> {
     let bytes = message.encode_to_vec();
     let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
@@ -46,12 +62,23 @@ pub(super) async fn send(io: &mut (impl AsyncWrite + Unpin), message: &impl Mess
     io.flush().await
 }
 
-pub(super) async fn receive<M: Message + Default>(io: &mut (impl AsyncRead + Unpin)) -> io::Result<M> {
+/// Room is made as bytes come, and as far as `has_room` for them: else it ends with [`io::ErrorKind::QuotaExceeded`].
+pub(super) async fn receive<M: Message + Default>(
+    io: &mut (impl AsyncRead + Unpin),
+    mut has_room: impl FnMut(usize) -> bool,
+) -> io::Result<M> {
     let len = io.read_u32().await? as usize;
     if len > MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a message of this length is none"));
     }
-    let mut bytes = vec![0; len];
-    io.read_exact(&mut bytes).await?;
-    M::decode(&*bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let mut bytes = Vec::new();
+    while bytes.len() < len {
+        let (before, step) = (bytes.len(), STEP.min(len - bytes.len()));
+        if !has_room(step) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        bytes.resize(before + step, 0);
+        io.read_exact(bytes.get_mut(before..).unwrap_or_default()).await?;
+    }
+    M::decode(Bytes::from(bytes)).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -88,19 +88,26 @@ impl Measured {
 }
 
 /// Remembers what is chosen, and what may be next.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Chooser {
     present: Topology,
     next: Option<(Topology, u8)>,
 }
 
 impl Chooser {
+    pub(super) fn new(options: &TopologyOptions) -> Self {
+        Self { present: options.always.unwrap_or_default(), next: None }
+    }
+
     pub(super) fn present(&self) -> Topology {
         self.present
     }
 
     /// Whether another one is chosen now: at once if there is no room for the present one, else when it was better several times.
     pub(super) fn consider(&mut self, measured: &Measured, options: &TopologyOptions) -> bool {
+        if options.always.is_some() {
+            return false;
+        }
         let best = measured.choose(self.present, options);
         if best == self.present {
             self.next = None;

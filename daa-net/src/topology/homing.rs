@@ -159,12 +159,16 @@ impl Neighbourhood {
 
     /// A hub that was asked has no room, or says nothing: it is not asked for a while.
     fn refused(&mut self, hub: NodeId, now: Timestamp) {
+        self.pause(hub, now);
+        self.homes.asking = None;
+        self.homes.seek = Some(now);
+    }
+
+    fn pause(&mut self, hub: NodeId, now: Timestamp) {
         let pause = self.options.interval.mul_f64(f64::from(DWELL) * (0.5 + share(&mut self.rng)));
         if let Some(peer) = self.peers.get_mut(&hub) {
             peer.refused_until = Some(now + pause);
         }
-        self.homes.asking = None;
-        self.homes.seek = Some(now);
     }
 
     /// Asks a hub to be at home there, if it is time for that.
@@ -231,7 +235,11 @@ impl Neighbourhood {
                 self.seek_when_due(now);
             }
             _ if self.homes.at.contains(&hub) && is_home => {}
-            _ if self.homes.at.contains(&hub) => self.lose(hub, now),
+            _ if self.homes.at.contains(&hub) => {
+                // Who takes it in and sends it away by turns is not asked at once.
+                self.pause(hub, now);
+                self.lose(hub, now);
+            }
             _ if is_home => self.send(hub, Message::Leave),
             _ => {}
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::choice::Topology;
+
 /// What can be chosen about who a node keeps to. All nodes of a network should choose the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,12 +13,20 @@ pub struct TopologyOptions {
     pub(super) mesh: usize,
     pub(super) hub_mesh: usize,
     pub(super) interval: Duration,
+    pub(super) always: Option<Topology>,
 }
 
 impl Default for TopologyOptions {
     /// Two hubs for a leaf, 64 leaves for a hub, full meshes of up to 32 neighbours, 16 among hubs, measured each 5 s.
     fn default() -> Self {
-        Self { homes: 2, capacity: 64, mesh: 32, hub_mesh: 16, interval: Duration::from_secs(5) }
+        Self {
+            homes: 2,
+            capacity: 64,
+            mesh: 32,
+            hub_mesh: 16,
+            interval: Duration::from_secs(5),
+            always: None,
+        }
     }
 }
 
@@ -39,6 +49,13 @@ impl TopologyOptions {
     #[must_use]
     pub fn with_meshes(mut self, all: usize, hubs: usize) -> Self {
         (self.mesh, self.hub_mesh) = (all.clamp(3, 256), hubs.clamp(3, 256));
+        self
+    }
+
+    /// This topology, whatever is measured.
+    #[must_use]
+    pub const fn always(mut self, topology: Topology) -> Self {
+        self.always = Some(topology);
         self
     }
 

@@ -188,3 +188,14 @@ fn lies_are_bounded() {
     assert!(peer.answered(3, (Load::per_mille(1_000), Load::default()), now));
     assert_eq!(peer.cost(Load::default()).as_millis(), 50);
 }
+
+#[test]
+fn a_hub_that_sends_a_leaf_away_is_not_asked_again_at_once() {
+    // Too many for a star.
+    let mut world = settled(1, 20, 2, Link::rtt(50));
+    let hub = *homes(&world, 5).first().unwrap();
+    world.with(id(5), |machine, now| machine.answered_home(hub, false, now));
+    world.run_for(10_000);
+    assert!(!homes(&world, 5).contains(&hub));
+    assert!(world.run_until(60_000, |world| homes(world, 5).contains(&hub)));
+}

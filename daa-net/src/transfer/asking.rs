@@ -83,6 +83,23 @@ pub(super) async fn group(
     Ok(bytes.into())
 }
 
+/// Reads bytes as what is asked, as an outline and as a group.
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) async fn read_any(bytes: &[u8]) {
+    let io = || tokio::io::join(bytes, tokio::io::sink());
+    // Wrong or not, it ends.
+    let _ = wire::receive::<Ask>(&mut io()).await;
+    for digest in [Digest::of(b""), Digest::of(b"content")] {
+        if let Ok((outline, last)) = outline(&mut io(), &digest, 1 << 30).await {
+            assert!(outline.digest() == digest && outline.has(outline.groups() - 1, &last));
+        }
+    }
+    let whole = Outline::of(b"content");
+    if let Ok(bytes) = group(&mut io(), &whole, 0).await {
+        assert_eq!(&bytes[..], b"content");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,8 +17,10 @@ use crate::stream::PeerStream;
 
 /// How many peers of a fetch are looked at.
 const PEERS: usize = 64;
-/// How many are asked for the outline at once.
+/// How many are asked for the outline at first; and after so long without an answer each time one more, so that many who say nothing
+/// do not hold it up.
 const OUTLINES: usize = 3;
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a peer may fail in a row.
 const STRIKES: u32 = 3;
 /// How many peers a group is asked of at once, when nothing else is left to ask.
@@ -53,6 +55,8 @@ impl Lane {
 /// What is known of the peers.
 #[derive(Default)]
 struct Peers {
+    /// As the caller has named them: nobody is first because of its id.
+    order: Vec<NodeId>,
     reports: BTreeMap<NodeId, PeerReport>,
     strikes: BTreeMap<NodeId, u32>,
 }
@@ -101,8 +105,9 @@ where
 {
     let mut peers = Peers::default();
     for peer in from {
-        if peers.reports.len() < PEERS {
-            peers.reports.entry(*peer).or_default();
+        if peers.order.len() < PEERS && !peers.order.contains(peer) {
+            peers.order.push(*peer);
+            peers.reports.insert(*peer, PeerReport::default());
         }
     }
     let (outline, lane, last) = outline(&open, &digest, &mut peers, &options).await?;
@@ -128,10 +133,10 @@ async fn outline<F>(
 where
     F: Future<Output = io::Result<PeerStream>> + Send,
 {
-    let mut waiting: VecDeque<Lane> = peers.reports.keys().copied().map(Lane::new).collect();
-    let mut asked = FuturesUnordered::new();
+    let mut waiting: VecDeque<Lane> = peers.order.iter().copied().map(Lane::new).collect();
+    let (mut asked, mut width) = (FuturesUnordered::new(), OUTLINES);
     loop {
-        while asked.len() < OUTLINES
+        while asked.len() < width
             && let Some(mut lane) = waiting.pop_front()
         {
             asked.push(async move {
@@ -142,7 +147,11 @@ where
                 (lane, answer)
             });
         }
-        let Some((mut lane, answer)) = asked.next().await else {
+        let Ok(next) = timeout(PATIENCE, asked.next()).await else {
+            width = width.saturating_add(1);
+            continue;
+        };
+        let Some((mut lane, answer)) = next else {
             return Err(FetchError::NoPeer { peers: std::mem::take(&mut peers.reports) });
         };
         match answer {
@@ -260,7 +269,7 @@ fn add_lanes(
     options: &FetchOptions,
 ) {
     for round in 1..=options.per_peer {
-        for peer in peers.reports.keys().filter(|peer| !peers.is_out(peer)) {
+        for peer in peers.order.iter().filter(|peer| !peers.is_out(peer)) {
             let all: usize = lanes.values().sum();
             let of_peer = lanes.entry(*peer).or_default();
             if *of_peer < round && all < options.outstanding {
@@ -268,5 +277,28 @@ fn add_lanes(
                 idle.push(Lane::new(*peer));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_say_nothing_do_not_hold_it_up() {
+        let asked = AtomicUsize::new(0);
+        let open = |_| async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        };
+        let order = (0..64).map(|peer| NodeId::from_bytes([peer; 32])).collect();
+        let mut peers = Peers { order, ..Peers::default() };
+        let (digest, options) = (Digest::of(b""), FetchOptions::default());
+        let fetching = outline(&open, &digest, &mut peers, &options);
+        assert!(timeout(Duration::from_secs(20), fetching).await.is_err());
+        let asked = asked.load(Ordering::Relaxed);
+        assert!((OUTLINES + 39..=OUTLINES + 40).contains(&asked), "{asked}");
     }
 }

@@ -1,8 +1,7 @@
 //! Who gives contents to others.
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,51 +11,25 @@ use tokio::time::timeout;
 
 use super::wire::{self, Ask, BUSY, DONE, FAILED, Head, MISSING};
 use super::{Outline, Source};
-use crate::node_id::NodeId;
+use crate::shares::{Bounds, Shares};
 use crate::stream::PeerStream;
 
 /// How many streams are served at once, each with one group in memory; and how many of one peer.
-const STREAMS: usize = 64;
-const STREAMS_OF_PEER: usize = 8;
+const STREAMS: Bounds = Bounds { all: 64, of_peer: 8, sure: 0 };
 /// How long a peer may ask nothing, and how long it may take to read an answer.
 const IDLE: Duration = Duration::from_secs(60);
 const SENDING: Duration = Duration::from_secs(60);
 
 /// What a node gives to others.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Sharing {
     sources: Arc<RwLock<Vec<Arc<dyn Source>>>>,
-    streams: Arc<Mutex<HashMap<NodeId, usize>>>,
+    streams: Shares,
 }
 
-/// The place of a stream among those that are served.
-struct Place {
-    streams: Arc<Mutex<HashMap<NodeId, usize>>>,
-    peer: NodeId,
-}
-
-impl Place {
-    fn take(streams: &Arc<Mutex<HashMap<NodeId, usize>>>, peer: NodeId) -> Option<Self> {
-        let mut taken = streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = taken.values().sum();
-        let of_peer = taken.get(&peer).copied().unwrap_or_default();
-        if all >= STREAMS || of_peer >= STREAMS_OF_PEER {
-            return None;
-        }
-        taken.insert(peer, of_peer + 1);
-        Some(Self { streams: streams.clone(), peer })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_peer) = taken.get_mut(&self.peer) {
-            *of_peer -= 1;
-            if *of_peer == 0 {
-                taken.remove(&self.peer);
-            }
-        }
+impl Default for Sharing {
+    fn default() -> Self {
+        Self { sources: Arc::default(), streams: Shares::new(STREAMS) }
     }
 }
 
@@ -68,7 +41,7 @@ impl Sharing {
     /// Answers what is asked on a stream.
     pub(crate) async fn serve(&self, mut stream: PeerStream) {
         let peer = stream.peer();
-        let place = Place::take(&self.streams, peer);
+        let place = self.streams.take(peer, 1);
         if let Err(error) = self.answer(&mut stream, place.is_some()).await {
             tracing::debug!(%peer, %error, "a peer fetches no more");
         }

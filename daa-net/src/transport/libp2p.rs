@@ -3,6 +3,7 @@
 //! A peer may identify itself and ping, as any libp2p node does. Everything else, relaying and hole punching included, waits
 //! until it has proved the key of its node with the handshake of [`auth`](crate::auth), in this connection.
 
+mod candidates;
 mod gate;
 mod handler;
 mod limits;

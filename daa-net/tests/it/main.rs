@@ -5,5 +5,6 @@ mod book;
 mod node;
 mod nodes;
 mod records;
+mod slow;
 mod support;
 mod transport;

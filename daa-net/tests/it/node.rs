@@ -1,6 +1,7 @@
 //! Nodes on transports: members, requests, streams.
 
 mod conformance;
+mod found;
 mod transfer;
 
 /// One test on each transport.
@@ -28,6 +29,7 @@ mod nodes {
         services_nodes_and_names_are_found,
         leaves_of_a_hub_that_goes_find_another,
         who_was_there_before_finds_the_network_again,
+        who_waits_is_told_when_the_node_has_ended,
     );
 }
 

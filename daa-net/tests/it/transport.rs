@@ -1,6 +1,8 @@
 //! Transports: the same on memory, and on libp2p over each of its carriers.
 
 mod conformance;
+#[cfg(target_os = "linux")]
+mod flood;
 mod hostile;
 mod internet;
 mod stock;

@@ -78,7 +78,7 @@ fn finds(by: usize, paths: usize, parallel: usize) -> bool {
                 }
                 _ => sybils[..K].to_vec(),
             };
-            lookup.answered(node, named);
+            lookup.answered(node, None, named);
         }
         if asked.is_empty() {
             assert!(lookup.is_done());
@@ -106,8 +106,8 @@ fn no_node_is_asked_twice_and_what_one_path_asks_is_not_asked_by_another() {
     while let Some(node) = lookup.next() {
         assert!(asked.insert(node), "twice");
         // Everybody names the same.
-        lookup.answered(&node, people[1..60].iter().cloned());
-        lookup.answered(&node, people[60..90].iter().cloned());
+        lookup.answered(&node, None, people[1..60].iter().cloned());
+        lookup.answered(&node, None, people[60..90].iter().cloned());
     }
     let on_paths: usize =
         (0..3).map(|path| asked.iter().filter(|node| lookup.path_of(node) == Some(path)).count()).sum();
@@ -132,7 +132,7 @@ fn who_never_runs_out_of_nearer_nodes_is_asked_a_bounded_number_of_times() {
     let (mut asked, mut next) = (0, 1);
     while let Some(node) = lookup.next() {
         asked += 1;
-        lookup.answered(&node, by_distance[next..next + 10].iter().cloned());
+        lookup.answered(&node, None, by_distance[next..next + 10].iter().cloned());
         next += 10;
     }
     assert_eq!(asked, ASKED);
@@ -151,9 +151,9 @@ fn who_is_slow_or_gone_is_not_waited_for() {
     let three = lookup.next().unwrap();
     lookup.failed(&two);
     assert!(!lookup.is_done());
-    lookup.answered(&three, []);
+    lookup.answered(&three, None, []);
     assert!(lookup.is_done());
-    lookup.answered(&one, []);
+    lookup.answered(&one, None, []);
     let found: BTreeSet<_> = lookup.closest().iter().map(SignedRecord::node).collect();
     assert_eq!(found, BTreeSet::from([one, three]), "late, and counted all the same");
 }
@@ -168,8 +168,21 @@ fn one_subnet_does_not_take_all_places() {
     let mut asked = 0;
     while let Some(node) = lookup.next() {
         asked += 1;
-        lookup.answered(&node, []);
+        lookup.answered(&node, None, []);
     }
     assert_eq!(asked, 12);
     assert_eq!(lookup.closest().len(), 12, "two of the crowd, and all others");
+}
+
+#[test]
+fn where_an_answer_comes_from_counts_and_not_what_its_node_claims() {
+    let people = &world().people;
+    let own = identity(3_000).node();
+    let seeds = people[..12].iter().cloned();
+    let mut lookup = Lookup::new(TARGET, Want::Nodes, own, (1, 3), SubnetLimits::default(), seeds);
+    let host = SubnetLimits::default().of([&address(70_007)]);
+    while let Some(node) = lookup.next() {
+        lookup.answered(&node, Some(host.clone()), []);
+    }
+    assert_eq!(lookup.closest().len(), 2);
 }

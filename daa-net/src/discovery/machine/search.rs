@@ -10,8 +10,8 @@ use super::super::provider::{ProviderRecord, ProviderStore};
 use super::super::table::K;
 use super::super::wire::{Body, Entry, Find, Found as Answer, Stored, Want};
 use super::super::{Busy, Event, Found, LookupId};
-use super::Discovery;
 use super::ask::Purpose;
+use super::{Discovery, LOOKUPS};
 use crate::machine::MessageError;
 use crate::names::{Name, SignedName, Vote, decide, most};
 use crate::node_id::NodeId;
@@ -85,10 +85,18 @@ impl Discovery {
         Ok(id)
     }
 
-    fn start_waiting(&mut self, now: Timestamp) {
+    /// When a lookup that waits may begin, if it waits for its time.
+    pub(super) fn next_lookup(&self) -> Option<Timestamp> {
+        let waits = !self.waiting.is_empty() && self.running.len() < self.options.lookups;
+        waits.then(|| self.begun.ready(LOOKUPS))
+    }
+
+    pub(super) fn start_waiting(&mut self, now: Timestamp) {
         while self.running.len() < self.options.lookups
+            && let Some(begun) = self.begun.and(1, LOOKUPS, now)
             && let Some((id, target, want, goal)) = self.waiting.pop_front()
         {
+            self.begun = begun;
             let seeds = if goal.count() == 0 { CONFIRMERS } else { K };
             let seeds: Vec<_> = self
                 .table
@@ -179,12 +187,13 @@ impl Discovery {
             providers.into_iter().filter_map(|record| self.offer(record, Some(from), now)).collect();
         self.settle(id, now);
         let Some(lookup) = lookup else { return Ok(()) };
+        let observed = self.observed_at(&from).cloned();
         if let Some(running) = self.running.get_mut(&lookup) {
             running.gather(&from, providers);
             running.names.extend(name.map(|name| (from, name)));
             // Whoever was to name nobody, named nobody.
             let nodes = if running.goal.count() == 0 { Vec::new() } else { nodes };
-            running.lookup.answered(&from, nodes);
+            running.lookup.answered(&from, observed, nodes);
         }
         self.advance(lookup, now);
         Ok(())
@@ -274,7 +283,8 @@ impl Discovery {
         let Some(own) = self.own.clone() else { return self.over(id, now) };
         if self.is_near(&key) {
             // Who asks this node itself finds it too.
-            self.providers.put(key, &own, now);
+            let subnets = self.subnets_of(&own);
+            self.providers.put(key, &own, &subnets, now);
         }
         self.keep_at(id, &Stored::Provider { key, record: own.as_bytes().clone() }, now);
     }

@@ -93,7 +93,9 @@ impl Discovery {
             return Err(MessageError { what: "a provider of something else" });
         }
         let Some(newest) = self.offer(record.clone(), None, now) else { return Ok(false) };
-        Ok(newest.record().version <= record.record().version && self.providers.put(key, &newest, now))
+        let subnets = self.subnets_of(&newest);
+        Ok(newest.record().version <= record.record().version
+            && self.providers.put(key, &newest, &subnets, now))
     }
 
     fn store_name(&mut self, from: NodeId, record: &[u8], now: Timestamp) -> Result<bool, MessageError> {

@@ -49,6 +49,18 @@ fn in_a_network_of_a_hundred_they_take_less_than_half_a_second() {
     }
 }
 
+/// Who is asked refuses a flood, and cuts off who goes on: nobody who keeps to the protocol may look like that.
+#[test]
+fn who_looks_for_something_all_the_time_is_refused_by_nobody() {
+    let mut net = Net::new(1, 3, Link::rtt(2), DiscoveryOptions::default());
+    let by = net.nodes[0];
+    for turn in 0..400 {
+        net.find_node(by, place(1, turn));
+    }
+    let refused: Vec<_> = net.nodes.iter().map(|node| net.sim.traffic(*node).refused).collect();
+    assert_eq!(refused, [0, 0, 0]);
+}
+
 #[test]
 fn loss_doubles_and_disorder_cost_little() {
     for seed in 0..1 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
-use super::super::testing::{NOW, at, futures_now};
+use super::super::testing::{NOW, at, ready};
 use super::hostile::Hostile;
 use super::*;
 use crate::names::{Claim, Name, NameRecord, Resolution, SignedName, Title};
@@ -22,7 +22,7 @@ fn title(owner: usize) -> Title {
 
 fn issue_name(version: u64, owner: usize, title: Title) -> SignedName {
     let record = NameRecord::new(treasury(), person(owner).node(), version, NOW, DAY * 30);
-    futures_now(record.issue(&person(owner), &network(), title)).unwrap()
+    ready(record.issue(&person(owner), &network(), title)).unwrap()
 }
 
 impl Net {
@@ -67,7 +67,7 @@ fn a_name_is_resolved_renewed_and_given_away() {
     assert_eq!(found.record().version, 2);
 
     // A third one gets it. The first goes on as before, and is not heard.
-    let given = futures_now(first.clone().transfer(&person(5), &network(), person(7).node())).unwrap();
+    let given = ready(first.clone().transfer(&person(5), &network(), person(7).node())).unwrap();
     net.register(7, issue_name(1, 7, given));
     net.register(5, issue_name(3, 5, first));
     assert_eq!((net.owner(one), net.owner(other)), (Some(person(7).node()), Some(person(7).node())));

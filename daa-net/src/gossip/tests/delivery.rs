@@ -107,14 +107,14 @@ fn what_is_lost_in_a_silence_that_nobody_notices_is_made_up_for() {
 
 #[test]
 fn the_application_decides_what_is_passed_on() {
-    let mut world: World = Simulation::new(4).react(|_, machine: &mut Gossip, event, _| {
+    let mut world: World = Simulation::new(4).react(|_, machine: &mut Gossip, event, now| {
         if let GossipEvent::Message { id, message, .. } = event {
             let verdict = match message.payload[0] {
                 0 => Verdict::Accept,
                 1 => Verdict::Ignore,
                 _ => Verdict::Reject,
             };
-            machine.validated(id, verdict);
+            machine.validated(id, verdict, now);
         }
     });
     // A line: what is not passed on ends at the first.

@@ -347,6 +347,35 @@ fn peers_and_authors_have_their_rates() {
     assert_eq!(give(&mut machine, vec![old], later + Duration::from_secs(30)), Ok(0));
 }
 
+/// Identities cost nothing: many that each keep to their rate have more to say than a peer may pass on.
+#[test]
+fn many_authors_do_not_set_those_who_pass_on_their_messages_against_each_other() {
+    let (count, authors) = (6, 4);
+    let mut world: World = Simulation::new(1).with_link(Link::rtt(50));
+    let few = options().with_rates(20, 10);
+    for of in 0..count {
+        let (key, seed) = (identity(of).key().clone(), Seed::from_u64(1).nth(of as u64));
+        let mut machine = Gossip::new(few, CryptoSuite::new(), network(), key, seed, BEGIN);
+        machine.subscribe(topic(), Validation::Signature, BEGIN).unwrap();
+        (0..count).for_each(|of| machine.remember(identity(of).key()));
+        world.add(node(of), machine, Skew::default());
+    }
+    (0..count).for_each(|of| (of + 1..count).for_each(|other| world.connect(node(of), node(other))));
+    world.run_for(3_000);
+    let mut ids = Vec::new();
+    for round in 0..240 {
+        ids.extend((0..authors).map(|of| publish(&mut world, node(of), round)));
+        world.run_for(125);
+    }
+    world.run_for(30_000);
+    assert!(misbehaved(&world).is_empty());
+    let all = deliveries(&world);
+    let missed =
+        ids.iter().map(|id| count - 1 - all.keys().filter(|(of, _)| of == id).count()).sum::<usize>();
+    assert_eq!(missed, 0, "what is not sent at once is shown and asked for");
+    assert!(all.values().all(|times| times.len() == 1));
+}
+
 fn wire_prune() -> Frame {
     let prune = vec![crate::gossip::wire::Prune { topic: topic().to_string(), backoff: u64::MAX }];
     Frame { prune, ..Frame::default() }

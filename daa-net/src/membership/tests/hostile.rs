@@ -207,6 +207,35 @@ fn a_flood_is_cut_off_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn who_pings_all_the_time_does_not_use_up_what_others_are_to_hear() {
+    let machine = &mut alone();
+    let news = machine.rumours.len();
+    assert!(news > 0);
+    for number in 0..200 {
+        let ping = Message::Ping { number, claims: Vec::new() }.encode();
+        machine.receive(node(2), &ping, BEGIN).unwrap();
+        machine.connected(node(3), BEGIN);
+    }
+    assert_eq!(machine.rumours.len(), news);
+}
+
+#[test]
+fn who_answers_with_what_does_not_hold_is_asked_no_more_for_a_while() {
+    let machine = &mut alone();
+    let hint = Message::Ping { number: 1, claims: vec![claim(node(3), 9, Standing::Alive)] }.encode();
+    machine.receive(node(2), &hint, BEGIN).unwrap();
+    assert!(machine.wants.is_asked(&node(3), &node(2)));
+    let forged = Statement { node: node(3), incarnation: 9, kind: Kind::Alive };
+    let forged = ready(forged.sign(testing::identity(2), &network())).unwrap();
+    let items = vec![item(&forged, Some(record(3, 1).as_bytes()))];
+    assert_eq!(have(machine, 2, items), Err("a statement that its node has not signed"));
+    machine.receive(node(2), &hint, BEGIN).unwrap();
+    assert_eq!(machine.wants.len(), 0);
+    machine.receive(node(4), &hint, BEGIN).unwrap();
+    assert!(machine.wants.is_asked(&node(3), &node(4)), "of another");
+}
+
+#[test]
 fn whoever_accuses_all_the_time_makes_a_node_sign_once_in_an_interval() {
     let machine = &mut alone();
     let mut statements = 0;

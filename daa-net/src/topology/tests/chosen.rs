@@ -36,7 +36,7 @@ fn size_hubs_latency_and_load_decide() {
 #[test]
 fn another_one_has_to_be_much_better_for_a_while() {
     let options = TopologyOptions::default();
-    let mut chooser = Chooser::default();
+    let mut chooser = Chooser::new(&options);
     let near = Measured { to_hub: MS * 5, ..measured(10, 1) };
     assert!(!chooser.consider(&near, &options) && !chooser.consider(&near, &options));
     assert!(!chooser.consider(&measured(10, 1), &options), "it begins again");
@@ -90,4 +90,14 @@ proptest! {
             prop_assert_eq!(near.len(), (count - 1).ilog2() as usize + 1);
         }
     }
+}
+
+#[test]
+fn one_that_was_asked_for_is_never_left() {
+    let options = TopologyOptions::default().always(Topology::Ring);
+    let mut chooser = Chooser::new(&options);
+    assert_eq!(chooser.present(), Topology::Ring);
+    assert!((0..10).all(|_| !chooser.consider(&measured(10, 1), &options)));
+    assert!((0..10).all(|_| !chooser.consider(&measured(100, 8), &options)));
+    assert_eq!(chooser.present(), Topology::Ring);
 }

@@ -18,6 +18,7 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
+use super::candidates::Candidates;
 use super::whereabouts::is_candidate;
 
 /// Whether the peer of a connection has proved itself.
@@ -81,11 +82,12 @@ impl Gates {
 pub(super) struct Gated<B> {
     pub(super) inner: B,
     gates: Gates,
+    candidates: Candidates,
 }
 
 impl<B> Gated<B> {
-    pub(super) const fn new(inner: B, gates: Gates) -> Self {
-        Self { inner, gates }
+    pub(super) fn new(inner: B, gates: Gates) -> Self {
+        Self { inner, gates, candidates: Candidates::new() }
     }
 }
 
@@ -138,7 +140,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gated<B> {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::NewExternalAddrCandidate(seen) if !is_candidate(seen.addr) => {}
+            FromSwarm::NewExternalAddrCandidate(seen)
+                if !is_candidate(seen.addr) || !self.candidates.takes(seen.addr) => {}
             event => self.inner.on_swarm_event(event),
         }
     }

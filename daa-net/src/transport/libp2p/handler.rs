@@ -19,6 +19,7 @@ use libp2p::swarm::handler::{
 use libp2p::swarm::{ConnectionHandler, Stream, StreamProtocol, SubstreamProtocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::{Sleep, sleep};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
 use super::gate::Gate;
@@ -34,6 +35,9 @@ use crate::transport::session::{Live, MAX_STREAMS};
 const EARLY: usize = 32;
 /// How long the peer may take to agree to a stream.
 const OPENING: Duration = Duration::from_secs(10);
+/// How long a stranger may stay without beginning the handshake. libp2p keeps a connection for as long as anything is under way on it,
+/// so who always begins something would stay for ever.
+const STRANGER: Duration = Duration::from_secs(30);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type AuthStream = Compat<Stream>;
@@ -133,6 +137,8 @@ pub(super) struct Handler {
     metering: Metering,
     events: VecDeque<FromHandler>,
     is_superseded: bool,
+    /// When who has not begun the handshake has been here for long enough, whatever else it does.
+    deadline: Pin<Box<Sleep>>,
     waker: Option<Waker>,
 }
 
@@ -162,6 +168,7 @@ impl Handler {
             metering,
             events: VecDeque::new(),
             is_superseded: false,
+            deadline: Box::pin(sleep(STRANGER)),
             waker: None,
         }
     }
@@ -336,6 +343,9 @@ impl ConnectionHandler for Handler {
                 SubstreamProtocol::new(ReadyUpgrade::new(AUTH), Purpose::Auth).with_timeout(OPENING);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
+        if matches!(self.state, State::Wait) && self.deadline.as_mut().poll(cx).is_ready() {
+            self.fail(HandshakeError::Slow);
+        }
         self.poll_state(cx);
         if let Some(event) = self.events.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
@@ -409,5 +419,30 @@ impl ConnectionHandler for Handler {
             // Of what a peer offered, or of addresses: nothing depends on it.
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use daa_crypto::CryptoSuite;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::testing::{identity, network};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_begin_the_handshake_is_given_up_whatever_else_it_does() {
+        let auth = Auth::new(CryptoSuite::new(), identity(0).clone(), network());
+        let ends = (vec![1], vec![2]);
+        let streams = (mpsc::channel(1).0, Metering::default());
+        let mut handler = Handler::new(auth, ends, false, None, Arc::default(), streams);
+        let began = Instant::now();
+        let event = poll_fn(|cx| handler.poll(cx)).await;
+        let ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Failed(HandshakeError::Slow)) = event else {
+            panic!("it is to be told that the peer was slow");
+        };
+        assert_eq!(began.elapsed(), STRANGER);
     }
 }

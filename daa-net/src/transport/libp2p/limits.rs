@@ -1,22 +1,23 @@
 //! How many connections there may be, from where.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daa_core::clock::Timestamp;
 use libp2p::Multiaddr;
 use libp2p::core::multiaddr::Protocol as Part;
 use libp2p::swarm::ConnectionId;
 
-use crate::quota::Quotas;
+use crate::quota::{Quotas, Rate};
+use crate::subnet::{self, Subnet, ip};
 
 /// How many connections a node has at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionLimits {
-    /// All of them: 1,024.
+    /// All of them: 1,024. A quarter is left for those that this node makes, so that nobody who calls it can keep it from calling others.
     pub total: usize,
-    /// Those that others made and whose peer has not proved itself: 128.
+    /// Those that others made and whose peer has not proved itself: 128. When there are so many, the subnet with the most of them makes
+    /// room for one that has fewer.
     pub unproved: usize,
     /// Those of one subnet (a /24 of IPv4, a /48 of IPv6) that others made: 64. Those through relays count as of one.
     pub per_subnet: usize,
@@ -79,50 +80,10 @@ impl ConnectionLimits {
     }
 }
 
-/// Where somebody calls from, as far as it costs to call from elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subnet {
-    V4([u8; 3]),
-    V6([u16; 3]),
-    /// Nothing that says where.
-    Elsewhere,
-}
-
-impl Subnet {
-    pub(super) fn of(address: &Multiaddr) -> Self {
-        match ip(address) {
-            Some(IpAddr::V4(ip)) => {
-                let [a, b, c, _] = ip.octets();
-                Self::V4([a, b, c])
-            }
-            Some(IpAddr::V6(ip)) => {
-                let [a, b, c, ..] = ip.segments();
-                Self::V6([a, b, c])
-            }
-            None => Self::Elsewhere,
-        }
-    }
-}
-
-pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    address.iter().find_map(|part| match part {
-        Part::Ip4(ip) => Some(IpAddr::V4(ip)),
-        Part::Ip6(ip) => Some(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4)),
-        _ => None,
-    })
-}
-
 /// Whether an address is of a local network, so that it can be used where nothing else is.
 pub(super) fn is_local(address: &Multiaddr) -> bool {
-    match ip(address) {
-        Some(IpAddr::V4(ip)) => {
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()
-        }
-        Some(IpAddr::V6(ip)) => {
-            ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified()
-        }
-        None => address.iter().any(|part| matches!(part, Part::Memory(_))),
-    }
+    let is_memory = || address.iter().any(|part| matches!(part, Part::Memory(_)));
+    ip(address).map_or_else(is_memory, subnet::is_local)
 }
 
 /// The connections that count.
@@ -142,7 +103,7 @@ struct Connection {
 
 impl Counted {
     pub(super) fn new(limits: ConnectionLimits) -> Self {
-        let rates = Quotas::new(limits.per_second.saturating_mul(4), limits.per_second);
+        let rates = Quotas::new(Rate::per_second(limits.per_second, limits.per_second.saturating_mul(4)));
         Self { limits, rates, connections: HashMap::new() }
     }
 
@@ -150,26 +111,29 @@ impl Counted {
         &self.limits
     }
 
-    /// One more that somebody makes.
+    /// One more that somebody makes. Gives the one that makes room for it, which does not count any more and is to be closed.
     pub(super) fn incoming(
         &mut self,
         id: ConnectionId,
         from: &Multiaddr,
         now: Timestamp,
-    ) -> Result<(), TooMany> {
+    ) -> Result<Option<ConnectionId>, TooMany> {
         let subnet = Subnet::of(from);
-        let (mut unproved, mut near, mut unproved_near) = (0, 0, 0);
-        for connection in self.connections.values() {
+        let (mut all, mut near) = (0, 0);
+        let mut unproved: BTreeMap<Subnet, BTreeSet<ConnectionId>> = BTreeMap::new();
+        for (id, connection) in &self.connections {
             let Some(other) = connection.subnet else { continue };
-            unproved += usize::from(!connection.is_proved);
+            all += 1;
             near += usize::from(other == subnet);
-            unproved_near += usize::from(other == subnet && !connection.is_proved);
+            if !connection.is_proved {
+                unproved.entry(other).or_default().insert(*id);
+            }
         }
         let limits = &self.limits;
-        let all = self.connections.len();
+        let unproved_near = unproved.get(&subnet).map_or(0, BTreeSet::len);
         for (count, limit, what) in [
-            (all, limits.total, TooMany::Total),
-            (unproved, limits.unproved, TooMany::Unproved),
+            (self.connections.len(), limits.total, TooMany::Total),
+            (all, limits.total - limits.total / 4, TooMany::Total),
             (near, limits.per_subnet, TooMany::Subnet),
             (unproved_near, limits.unproved_per_subnet, TooMany::UnprovedSubnet),
         ] {
@@ -177,9 +141,22 @@ impl Counted {
                 return Err(what);
             }
         }
+        let mut makes_room = None;
+        if unproved.values().map(BTreeSet::len).sum::<usize>() >= limits.unproved {
+            let crowd = unproved.values().max_by_key(|crowd| crowd.len());
+            // Who came first has had the most time.
+            let oldest = crowd.filter(|crowd| crowd.len() > unproved_near + 1).and_then(BTreeSet::first);
+            makes_room = Some(*oldest.ok_or(TooMany::Unproved)?);
+        }
         self.rates.take(subnet, 1, now).map_err(|_| TooMany::Rate)?;
+        makes_room.iter().for_each(|id| self.gone(*id));
         self.connections.insert(id, Connection { subnet: Some(subnet), is_proved: false });
-        Ok(())
+        Ok(makes_room)
+    }
+
+    /// Whether it counts: it may have made room for another one before it was made.
+    pub(super) fn has(&self, id: ConnectionId) -> bool {
+        self.connections.contains_key(&id)
     }
 
     /// One more that this node makes.
@@ -263,26 +240,52 @@ mod tests {
 
     #[test]
     fn limits_are_reached_one_by_one_and_left_again() {
-        let limits = ConnectionLimits::default().with_total(8).with_unproved(4, 2).with_per_subnet(3);
+        let limits = ConnectionLimits::default().with_total(8).with_unproved(5, 2).with_per_subnet(3);
         let mut counted = Counted::new(limits);
         let id = ConnectionId::new_unchecked;
         let here = from("/ip4/192.0.2.1/tcp/1");
-        assert_eq!([1, 2].map(|number| counted.incoming(id(number), &here, Timestamp::EPOCH)), [Ok(()); 2]);
+        assert_eq!([1, 2].map(|number| counted.incoming(id(number), &here, Timestamp::EPOCH)), [Ok(None); 2]);
         assert_eq!(counted.incoming(id(3), &here, Timestamp::EPOCH), Err(TooMany::UnprovedSubnet));
         counted.proved(id(1));
-        assert_eq!(counted.incoming(id(3), &here, Timestamp::EPOCH), Ok(()));
+        assert_eq!(counted.incoming(id(3), &here, Timestamp::EPOCH), Ok(None));
         counted.proved(id(2));
         assert_eq!(counted.incoming(id(4), &here, Timestamp::EPOCH), Err(TooMany::Subnet));
         let elsewhere = |number: usize| from(&format!("/ip4/198.51.{number}.1/tcp/1"));
         assert_eq!(
             [5, 6, 7].map(|number| counted.incoming(id(number), &elsewhere(number), Timestamp::EPOCH)),
-            [Ok(()); 3]
+            [Ok(None); 3]
         );
-        assert_eq!(counted.incoming(id(8), &elsewhere(8), Timestamp::EPOCH), Err(TooMany::Unproved));
-        assert_eq!([9, 10].map(|number| counted.outgoing(id(number))), [Ok(()); 2]);
+        assert_eq!(counted.incoming(id(8), &elsewhere(8), Timestamp::EPOCH), Err(TooMany::Total));
+        assert_eq!(
+            [9, 10].map(|number| counted.outgoing(id(number))),
+            [Ok(()); 2],
+            "a quarter is this node's"
+        );
         assert_eq!(counted.outgoing(id(11)), Err(TooMany::Total));
         counted.gone(id(1));
         assert_eq!(counted.outgoing(id(11)), Ok(()));
+    }
+
+    #[test]
+    fn few_subnets_do_not_take_all_room_of_those_who_have_not_proved_themselves() {
+        let limits = ConnectionLimits::default().with_unproved(6, 3);
+        let mut counted = Counted::new(limits);
+        let mut next = 0;
+        let mut comes = |counted: &mut Counted, subnet: usize| {
+            next += 1;
+            let address = from(&format!("/ip4/198.51.{subnet}.1/tcp/1"));
+            counted.incoming(ConnectionId::new_unchecked(next), &address, Timestamp::EPOCH)
+        };
+        for subnet in [1, 1, 1, 2, 2, 2] {
+            assert_eq!(comes(&mut counted, subnet), Ok(None));
+        }
+        assert_eq!(comes(&mut counted, 1), Err(TooMany::UnprovedSubnet));
+        let made_room = [comes(&mut counted, 3), comes(&mut counted, 4)].map(|came| came.unwrap().unwrap());
+        assert!(made_room.iter().all(|id| !counted.has(*id)));
+        // Two, two, one and one: nobody has two more than a newcomer would.
+        assert_eq!(comes(&mut counted, 3), Err(TooMany::Unproved));
+        assert!(matches!(comes(&mut counted, 5), Ok(Some(_))));
+        assert_eq!(counted.connections.len(), 6);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daa_core::clock::Timestamp;
 use libp2p::core::Endpoint;
@@ -30,6 +30,9 @@ use crate::transport::{ConnectError, TransportEvent};
 
 /// How many events may wait for the rest of the node before nobody else is let in.
 const BEHIND: usize = 4_096;
+const NOT_LOCAL: &str = "only addresses of local networks are used";
+/// A connection that is so old makes room for another one with the same node.
+const STALE: Duration = Duration::from_secs(60);
 /// The most groups of addresses of one node that are tried.
 const DIALS: usize = 16;
 
@@ -41,6 +44,7 @@ pub(super) struct Link {
     pub(super) asks: mpsc::Sender<Ask>,
     pub(super) address: Multiaddr,
     pub(super) is_relayed: bool,
+    since: Instant,
 }
 
 /// What the transport and its behaviour share.
@@ -111,7 +115,8 @@ pub(super) struct Peers {
     streams: mpsc::Sender<PeerStream>,
     meters: Meters,
     connections: HashMap<ConnectionId, Connection>,
-    expected: HashMap<ConnectionId, NodeId>,
+    /// Whom the calls to a node are to reach, and where.
+    expected: HashMap<ConnectionId, (NodeId, Vec<Multiaddr>)>,
     wishes: Vec<Wish>,
     queue: VecDeque<ToSwarm<Opened, ToHandler>>,
     waker: Option<Waker>,
@@ -151,7 +156,7 @@ impl Peers {
         }
     }
 
-    /// Connects to a node.
+    /// Connects to a node. Where it is being called already it is not called again: whoever wants it too waits for the same.
     pub(super) fn connect(&mut self, node: Option<NodeId>, mut addresses: Vec<Multiaddr>, reply: Reply) {
         let known = match node {
             Some(node) => self.table.best(&node).map(|_| node),
@@ -161,6 +166,13 @@ impl Peers {
             let _ = reply.send(Ok(node));
             return;
         }
+        if self.is_lan_only && !addresses.is_empty() {
+            addresses.retain(is_local);
+            if addresses.is_empty() {
+                let _ = reply.send(Err(ConnectError::Limit(NOT_LOCAL)));
+                return;
+            }
+        }
         // A relay that is connected is asked once, however many addresses it has.
         let mut asked = HashSet::new();
         let is_connected =
@@ -169,9 +181,15 @@ impl Peers {
             relay_of(address).is_none_or(|relay| !is_connected(relay) || asked.insert(relay))
         });
         let mut dials = HashSet::new();
-        for dial in dials_to(addresses) {
+        for (id, (_, called)) in self.expected.iter().filter(|(_, (other, _))| Some(*other) == node) {
+            addresses.retain(|address| !called.contains(address));
+            dials.insert(*id);
+        }
+        // Those who gave up.
+        self.wishes.retain(|wish| !wish.reply.is_closed());
+        for (dial, addresses) in dials_to(addresses).into_iter().take(DIALS.saturating_sub(dials.len())) {
             if let Some(node) = node {
-                self.expected.insert(dial.connection_id(), node);
+                self.expected.insert(dial.connection_id(), (node, addresses));
             }
             dials.insert(dial.connection_id());
             self.push(ToSwarm::Dial { opts: dial });
@@ -180,8 +198,6 @@ impl Peers {
             let _ = reply.send(Err(ConnectError::NoAddress));
             return;
         }
-        // Those who gave up.
-        self.wishes.retain(|wish| !wish.reply.is_closed());
         self.wishes.push(Wish { node, dials, reply });
     }
 
@@ -221,11 +237,12 @@ impl Peers {
     /// A connection that was to be, and is not.
     fn failed(&mut self, connection: ConnectionId, error: ConnectError) {
         self.expected.remove(&connection);
-        let Some(at) = self.wishes.iter().position(|wish| wish.dials.contains(&connection)) else { return };
-        let Some(wish) = self.wishes.get_mut(at) else { return };
-        wish.dials.remove(&connection);
-        if wish.dials.is_empty() {
-            let _ = self.wishes.swap_remove(at).reply.send(Err(error));
+        let is_over = |wish: &mut Wish| wish.dials.remove(&connection) && wish.dials.is_empty();
+        let (text, mut error) = (error.to_string(), Some(error));
+        for wish in self.wishes.extract_if(.., is_over) {
+            // Who wanted it first learns why, the others that it was so.
+            let error = error.take().unwrap_or_else(|| ConnectError::Unreachable(text.clone()));
+            let _ = wish.reply.send(Err(error));
         }
     }
 
@@ -238,32 +255,18 @@ impl Peers {
         self.counted.proved(id);
         self.expected.remove(&id);
         let per_node = self.counted.limits().per_node;
-        let link = Link { connection: id, live, asks, address, is_relayed };
-        let (count, superseded, instead) = {
+        let link = Link { connection: id, live, asks, address, is_relayed, since: Instant::now() };
+        let (admitted, count, superseded) = {
             let mut nodes = self.table.nodes();
             let links = nodes.entry(node).or_default();
-            // However many connections lead through relays: what was won by punching holes is not turned away for them.
-            let relayed = links.iter().rposition(|link| link.is_relayed && !is_relayed);
-            let relayed = relayed.filter(|_| links.len() >= per_node);
-            let instead = relayed.map(|at| links.remove(at).connection);
-            if links.len() >= per_node {
-                (links.len() + 1, Vec::new(), instead)
-            } else {
-                links.push(link);
-                // Direct ones first, the newer ones before older ones: the peer may have lost those without our knowing.
-                let at = links.len() - 1;
-                let first = links.iter().position(|link| is_relayed <= link.is_relayed).unwrap_or(at);
-                links.get_mut(first..).unwrap_or_default().rotate_right(1);
-                let relayed = links.iter().filter(|link| link.is_relayed && !is_relayed);
-                (links.len(), relayed.map(|link| link.connection).collect(), instead)
-            }
+            let admitted = admit(links, link, per_node);
+            let relayed = links.iter().filter(|link| link.is_relayed && !is_relayed);
+            (admitted, links.len(), relayed.map(|link| link.connection).collect::<Vec<_>>())
         };
-        if let Some(relayed) = instead {
-            self.close(relayed);
-        }
-        if count > per_node {
-            self.close(id);
-            return;
+        match admitted {
+            Admitted::Yes => {}
+            Admitted::Instead(other) => self.close(other),
+            Admitted::No => return self.close(id),
         }
         if count == 1 {
             self.table.tell(TransportEvent::Connected(node));
@@ -307,13 +310,44 @@ impl Peers {
         address: &Multiaddr,
         is_initiator: bool,
     ) -> Handler {
-        let is_relayed = address.iter().any(|part| matches!(part, Part::P2pCircuit));
+        let is_relayed = is_relayed(address);
         self.connections.insert(id, Connection { peer, address: address.clone(), is_relayed, node: None });
-        let expected = self.expected.get(&id).copied();
+        let expected = self.expected.get(&id).map(|(node, _)| *node);
         let ends = (self.own.to_bytes(), peer.to_bytes());
         let streams = (self.streams.clone(), self.meters.of_connection());
         Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), streams)
     }
+}
+
+/// What became of a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admitted {
+    Yes,
+    /// This one is to be closed for it.
+    Instead(ConnectionId),
+    No,
+}
+
+/// Puts a new connection to its place among those of one node, of which there may be so many: direct ones first, the newer ones before
+/// older ones, because the peer may have lost those without our knowing.
+fn admit(links: &mut Vec<Link>, link: Link, per_node: usize) -> Admitted {
+    let mut admitted = Admitted::Yes;
+    if links.len() >= per_node {
+        // What was won by punching holes is not turned away for what leads through relays. As for the rest: the peer would not connect again
+        // if it still had all of them.
+        let gives_way = |last: &mut Link| {
+            (last.is_relayed && !link.is_relayed) || link.since.saturating_duration_since(last.since) >= STALE
+        };
+        let Some(other) = links.pop_if(gives_way) else { return Admitted::No };
+        admitted = Admitted::Instead(other.connection);
+    }
+    let first = links.iter().position(|other| link.is_relayed <= other.is_relayed);
+    links.insert(first.unwrap_or(links.len()), link);
+    admitted
+}
+
+fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Part::P2pCircuit))
 }
 
 /// The peer id at the end of an address.
@@ -325,7 +359,7 @@ pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
 }
 
 /// Addresses of one peer are tried together, those without a peer each by itself.
-fn dials_to(addresses: Vec<Multiaddr>) -> Vec<DialOpts> {
+fn dials_to(addresses: Vec<Multiaddr>) -> Vec<(DialOpts, Vec<Multiaddr>)> {
     let mut of_peers: Vec<(PeerId, Vec<Multiaddr>)> = Vec::new();
     let mut dials = Vec::new();
     for address in addresses {
@@ -334,13 +368,16 @@ fn dials_to(addresses: Vec<Multiaddr>) -> Vec<DialOpts> {
                 Some((_, addresses)) => addresses.push(address),
                 None => of_peers.push((peer, vec![address])),
             },
-            None => dials.push(DialOpts::unknown_peer_id().address(address).build()),
+            None => {
+                let dial = DialOpts::unknown_peer_id().address(address.clone()).build();
+                dials.push((dial, vec![address]));
+            }
         }
     }
     dials.extend(of_peers.into_iter().map(|(peer, addresses)| {
-        DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build()
+        let dial = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses.clone());
+        (dial.build(), addresses)
     }));
-    dials.truncate(DIALS);
     dials
 }
 
@@ -351,18 +388,23 @@ impl NetworkBehaviour for Peers {
     fn handle_pending_inbound_connection(
         &mut self,
         id: ConnectionId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let is_relayed = remote.iter().any(|part| matches!(part, Part::P2pCircuit));
-        if self.is_lan_only && !is_relayed && !is_local(remote) {
+        // What comes through a relay has the relay's address, and that is local or not.
+        let from = if is_relayed(local) { local } else { remote };
+        if self.is_lan_only && !is_local(from) {
             return Err(ConnectionDenied::new(TooMany::NotLocal));
         }
         if self.table.is_behind() {
             return Err(ConnectionDenied::new(TooMany::Behind));
         }
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.counted.incoming(id, remote, Timestamp::from_millis(millis)).map_err(ConnectionDenied::new)
+        let came = self.counted.incoming(id, remote, Timestamp::from_millis(millis));
+        if let Some(makes_room) = came.map_err(ConnectionDenied::new)? {
+            self.close(makes_room);
+        }
+        Ok(())
     }
 
     fn handle_established_inbound_connection(
@@ -372,9 +414,11 @@ impl NetworkBehaviour for Peers {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        if !self.counted.has(id) {
+            return Err(ConnectionDenied::new(TooMany::Unproved));
+        }
         // What comes through a relay says so in the address here.
-        let is_relayed = local.iter().any(|part| matches!(part, Part::P2pCircuit));
-        Ok(self.handler(id, peer, if is_relayed { local } else { remote }, false))
+        Ok(self.handler(id, peer, if is_relayed(local) { local } else { remote }, false))
     }
 
     fn handle_pending_outbound_connection(
@@ -416,9 +460,7 @@ impl NetworkBehaviour for Peers {
                     _ => None,
                 };
                 let error = match limit {
-                    Some(TooMany::NotLocal) => {
-                        ConnectError::Limit("only addresses of local networks are used")
-                    }
+                    Some(TooMany::NotLocal) => ConnectError::Limit(NOT_LOCAL),
                     Some(_) => ConnectError::Limit("there are as many connections as there may be"),
                     None => ConnectError::Unreachable(failure.error.to_string()),
                 };
@@ -451,5 +493,48 @@ impl NetworkBehaviour for Peers {
         }
         self.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daa_crypto::CryptoSuite;
+
+    use super::*;
+    use crate::auth::Ends;
+    use crate::testing::{identity, network};
+    use crate::transport::bandwidth::Metering;
+    use crate::transport::libp2p::handler::Verdict;
+
+    async fn live() -> Live {
+        let auth = |of| Auth::new(CryptoSuite::new(), identity(of).clone(), network());
+        let (mut one, mut other) = tokio::io::duplex(64 << 10);
+        let (ours, theirs) = (auth(0), auth(1));
+        let ends = Ends { ours: b"", theirs: b"" };
+        let both =
+            tokio::join!(ours.initiate_over(&mut one, ends, None), theirs.respond_over(&mut other, ends));
+        Live::new(&both.0.unwrap(), Arc::new(Verdict::default()), Metering::default())
+    }
+
+    #[tokio::test]
+    async fn direct_and_new_connections_are_first_and_old_ones_make_room() {
+        let (live, began, mut links) = (live().await, Instant::now(), Vec::new());
+        let mut comes = |number, is_relayed, after| {
+            let (connection, asks) = (ConnectionId::new_unchecked(number), mpsc::channel(1).0);
+            let since = began + Duration::from_secs(after);
+            let link =
+                Link { connection, live: live.clone(), asks, address: Multiaddr::empty(), is_relayed, since };
+            let admitted = admit(&mut links, link, 3);
+            let order: Vec<_> =
+                links.iter().map(|link| link.connection.to_string().parse().unwrap()).collect();
+            (admitted, order)
+        };
+        assert_eq!(comes(1, true, 0), (Admitted::Yes, vec![1]));
+        assert_eq!(comes(2, false, 1), (Admitted::Yes, vec![2, 1]));
+        assert_eq!(comes(3, false, 2), (Admitted::Yes, vec![3, 2, 1]));
+        assert_eq!(comes(4, false, 59), (Admitted::No, vec![3, 2, 1]));
+        let instead = Admitted::Instead(ConnectionId::new_unchecked(1));
+        assert_eq!(comes(5, true, 60), (instead, vec![3, 2, 5]));
+        assert_eq!(comes(6, false, 61), (Admitted::No, vec![3, 2, 5]), "the last one is new");
     }
 }

@@ -3,7 +3,7 @@
 use libp2p::core::multiaddr::Protocol as Part;
 use libp2p::{Multiaddr, PeerId};
 
-use super::limits::ip;
+use crate::subnet::ip;
 
 /// Whether others can call a node, without a relay and without its help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

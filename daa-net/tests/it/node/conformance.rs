@@ -13,7 +13,7 @@ use daa_net::rpc::{CallError, CallOptions, IdempotencyKey, Method, Refusal, Stat
 use daa_net::stream::{Protocol, StreamOptions};
 use daa_net::{
     BootstrapList, MemberState, MembershipOptions, Node, NodeDiscovery as _, NodeError, NodeId, NodeOptions,
-    TopologyOptions,
+    Topology, TopologyOptions,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, oneshot};
@@ -393,18 +393,24 @@ pub(super) async fn who_was_there_before_finds_the_network_again(world: World) {
 }
 
 pub(super) async fn leaves_of_a_hub_that_goes_find_another(world: World) {
+    // What would be chosen follows from how fast this machine is.
     let topology = TopologyOptions::default()
         .with_interval(Duration::from_millis(200))
-        .with_meshes(3, 8)
-        .with_capacity(2);
+        .with_capacity(6)
+        .always(Topology::Hierarchical);
     let mut hubs = Vec::new();
     for _ in 0..4 {
         hubs.push(node(&world, options().with_topology(topology).with_tier(Tier::RegionalHub)).await);
     }
-    let leaf = node(&world, options().with_topology(topology)).await;
-    let other = node(&world, options().with_topology(topology)).await;
-    for node in hubs[1..].iter().chain([&leaf, &other]) {
-        node.join(&hubs[0].addresses()).await.unwrap();
+    // So many that a hierarchy is best however slow the machine is: there are too many for a mesh, and a ring has longer ways.
+    let mut leaves = Vec::new();
+    for _ in 0..6 {
+        leaves.push(node(&world, options().with_topology(topology)).await);
+    }
+    let leaf = &leaves[0];
+    for node in hubs[1..].iter().chain(&leaves) {
+        // On a busy machine it may take a second try.
+        while node.join(&hubs[0].addresses()).await.is_err() {}
     }
     let mut events = leaf.events();
     let is_home = |at: &[NodeId]| at.len() == 2 && at.iter().all(|at| hubs.iter().any(|hub| hub.id() == *at));
@@ -416,4 +422,20 @@ pub(super) async fn leaves_of_a_hub_that_goes_find_another(world: World) {
     while leaf.neighbours().contains(&gone) || !is_home(&leaf.neighbours()) {
         events.recv().await.unwrap();
     }
+}
+
+pub(super) async fn who_waits_is_told_when_the_node_has_ended(world: World) {
+    const CHAT: Protocol = Protocol::new("/test/chat/1");
+    let a = node(&world, options()).await;
+    let (mut events, mut came) = (a.events(), a.accept(CHAT).unwrap());
+    let waits = {
+        let a = a.clone();
+        tokio::spawn(async move { a.wait_for(&"nobody".parse().unwrap()).await })
+    };
+    a.leave().await;
+    assert!(matches!(waits.await.unwrap(), Err(NodeError::Closed)));
+    while events.recv().await.is_ok() {}
+    assert!(came.recv().await.is_none());
+    assert!(a.events().recv().await.is_err());
+    assert!(matches!(a.accept(CHAT), Err(NodeError::Closed)));
 }

@@ -234,6 +234,28 @@ async fn strangers_take_no_more_than_their_share_of_connections() {
 }
 
 #[tokio::test]
+async fn many_who_want_the_same_node_at_once_do_not_stand_in_each_others_way() {
+    let node = start(on("/ip4/127.0.0.1/tcp/0")).await;
+    let caller = start(Libp2pOptions::new()).await;
+    let addresses = node.addresses();
+    let calls = (0..100).map(|_| caller.connect(Some(node.node()), &addresses));
+    for met in futures_util::future::join_all(calls).await {
+        assert_eq!(met.unwrap(), node.node());
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_the_local_network_is_reached_though_it_is_elsewhere_too() {
+    let node = start(Libp2pOptions::loopback()).await;
+    let mut addresses = node.addresses();
+    let Some(Part::P2p(peer)) = addresses[0].iter().last() else { panic!("{addresses:?}") };
+    let far: Multiaddr = "/ip4/203.0.113.9/udp/4001/quic-v1".parse().unwrap();
+    addresses.push(far.with(Part::P2p(peer)));
+    let local = start(Libp2pOptions::new().lan_only()).await;
+    local.connect(Some(node.node()), &addresses).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_node_of_the_local_network_stays_in_it() {
     let local = start(on("/ip4/127.0.0.1/udp/0/quic-v1").lan_only()).await;
     let far = "/ip4/203.0.113.9/udp/4001/quic-v1".parse().unwrap();
