@@ -38,6 +38,8 @@ const OPENING: Duration = Duration::from_secs(10);
 /// How long a stranger may stay without beginning the handshake. libp2p keeps a connection for as long as anything is under way on it,
 /// so who always begins something would stay for ever.
 const STRANGER: Duration = Duration::from_secs(30);
+/// What a node that relays for others says when it is ready.
+const RELAYS: u8 = 1;
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type AuthStream = Compat<Stream>;
@@ -73,7 +75,7 @@ pub(super) enum FromHandler {
     /// It has not, and will not.
     Failed(HandshakeError),
     /// All protocols are spoken from now on.
-    Opened,
+    Opened { is_relay: bool },
     /// It has broken the protocol since.
     Condemned(StreamError),
 }
@@ -112,9 +114,9 @@ enum State {
     Prove(Task<(Result<Session, HandshakeError>, AuthStream)>),
     /// The peer has proved itself, and the rest of the node is being told.
     Tell(AuthStream),
-    /// Both sides are being told that all protocols may be spoken: who answered the handshake says that it answers everything, and asks for nothing
-    /// before the other one, by ending the stream, has said the same.
-    Ready(Task<io::Result<AuthStream>>),
+    /// Both sides are being told that all protocols may be spoken. Each says that it answers everything, and whether it relays, and asks for
+    /// nothing before the other one has said the same; who answered the handshake begins.
+    Ready(Task<io::Result<(AuthStream, bool)>>),
     /// All is spoken.
     Open,
     Failed,
@@ -125,6 +127,8 @@ pub(super) struct Handler {
     ours: Vec<u8>,
     theirs: Vec<u8>,
     is_initiator: bool,
+    /// Whether this node relays for others.
+    is_relay: bool,
     expected: Option<NodeId>,
     gate: Arc<Gate>,
     verdict: Arc<Verdict>,
@@ -146,7 +150,7 @@ impl Handler {
     pub(super) fn new(
         auth: Auth,
         (ours, theirs): (Vec<u8>, Vec<u8>),
-        is_initiator: bool,
+        (is_initiator, is_relay): (bool, bool),
         expected: Option<NodeId>,
         gate: Arc<Gate>,
         (streams, metering): (mpsc::Sender<PeerStream>, Metering),
@@ -156,6 +160,7 @@ impl Handler {
             ours,
             theirs,
             is_initiator,
+            is_relay,
             expected,
             gate,
             verdict: Arc::default(),
@@ -207,24 +212,24 @@ impl Handler {
     fn go(&mut self) {
         match std::mem::replace(&mut self.state, State::Open) {
             State::Tell(mut stream) => {
-                let is_initiator = self.is_initiator;
+                let (is_initiator, ours) = (self.is_initiator, u8::from(self.is_relay));
                 self.state = State::Ready(Box::pin(async move {
-                    if is_initiator {
-                        stream.read_u8().await?;
+                    let theirs = if is_initiator {
+                        let theirs = stream.read_u8().await?;
+                        stream.write_u8(ours).await?;
+                        stream.flush().await?;
+                        theirs
                     } else {
-                        stream.write_u8(0).await?;
-                        stream.shutdown().await?;
-                        // However it ends, it has ended.
-                        let _ = stream.read_u8().await;
-                    }
-                    Ok(stream)
+                        stream.write_u8(ours).await?;
+                        stream.flush().await?;
+                        stream.read_u8().await?
+                    };
+                    Ok((stream, theirs == RELAYS))
                 }));
                 for stream in std::mem::take(&mut self.early) {
                     self.accept(stream);
                 }
-                if !self.is_initiator {
-                    self.gate.answer();
-                }
+                self.gate.answer();
             }
             state => self.state = state,
         }
@@ -284,10 +289,9 @@ impl Handler {
                     let Poll::Ready(done) = task.as_mut().poll(cx) else { return };
                     self.state = State::Open;
                     match done {
-                        Ok(stream) => {
+                        Ok((stream, is_relay)) => {
                             self.gate.open();
-                            self.events.push_back(FromHandler::Opened);
-                            // Only now: it tells the peer.
+                            self.events.push_back(FromHandler::Opened { is_relay });
                             drop(stream);
                         }
                         // The connection is about to be lost.
@@ -437,7 +441,7 @@ mod tests {
         let auth = Auth::new(CryptoSuite::new(), identity(0).clone(), network());
         let ends = (vec![1], vec![2]);
         let streams = (mpsc::channel(1).0, Metering::default());
-        let mut handler = Handler::new(auth, ends, false, None, Arc::default(), streams);
+        let mut handler = Handler::new(auth, ends, (false, false), None, Arc::default(), streams);
         let began = Instant::now();
         let event = poll_fn(|cx| handler.poll(cx)).await;
         let ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Failed(HandshakeError::Slow)) = event else {

@@ -102,7 +102,10 @@ struct Connection {
 
 /// All protocols are spoken with this peer from now on.
 #[derive(Debug)]
-pub(super) struct Opened(pub(super) PeerId);
+pub(super) struct Opened {
+    pub(super) peer: PeerId,
+    pub(super) is_relay: bool,
+}
 
 pub(super) struct Peers {
     auth: Auth,
@@ -111,6 +114,7 @@ pub(super) struct Peers {
     counted: Counted,
     began: Instant,
     is_lan_only: bool,
+    is_relay: bool,
     table: Table,
     streams: mpsc::Sender<PeerStream>,
     meters: Meters,
@@ -127,7 +131,7 @@ impl Peers {
         auth: Auth,
         own: PeerId,
         gates: Gates,
-        (limits, is_lan_only): (ConnectionLimits, bool),
+        (limits, is_lan_only, is_relay): (ConnectionLimits, bool, bool),
         table: Table,
         (streams, meters): (mpsc::Sender<PeerStream>, Meters),
     ) -> Self {
@@ -138,6 +142,7 @@ impl Peers {
             counted: Counted::new(limits),
             began: Instant::now(),
             is_lan_only,
+            is_relay,
             table,
             streams,
             meters,
@@ -315,7 +320,14 @@ impl Peers {
         let expected = self.expected.get(&id).map(|(node, _)| *node);
         let ends = (self.own.to_bytes(), peer.to_bytes());
         let streams = (self.streams.clone(), self.meters.of_connection());
-        Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), streams)
+        Handler::new(
+            self.auth.clone(),
+            ends,
+            (is_initiator, self.is_relay),
+            expected,
+            self.gates.of(id),
+            streams,
+        )
     }
 }
 
@@ -473,7 +485,9 @@ impl NetworkBehaviour for Peers {
 
     fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
         match event {
-            FromHandler::Opened => self.push(ToSwarm::GenerateEvent(Opened(peer))),
+            FromHandler::Opened { is_relay } => {
+                self.push(ToSwarm::GenerateEvent(Opened { peer, is_relay }));
+            }
             FromHandler::Proved { live, asks } => self.proved(id, live, asks),
             FromHandler::Failed(error) => {
                 tracing::debug!(%error, "a peer has not proved itself");

@@ -136,7 +136,7 @@ async fn make(
     };
     let gates = Gates::default();
     let gated = gates.clone();
-    let limits = (options.limits, options.lan_only);
+    let limits = (options.limits, options.lan_only, options.relays);
     let relay = options.relays.then(|| options.relay_limits.config());
     let meters = Meters::new(options.bandwidth);
     let swarm = SwarmBuilder::with_existing_identity(keypair)
@@ -290,18 +290,11 @@ impl Task {
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ExternalAddrExpired { .. } => self.readdress(),
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.relays.gone(peer_id),
-            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
-                peer_id,
-                info,
-                ..
-            })) => {
-                // It says so only after it has proved itself, as we had to.
-                if info.protocols.contains(&relay::HOP_PROTOCOL_NAME) {
-                    self.relays.found(peer_id);
+            SwarmEvent::Behaviour(BehaviourEvent::Peers(Opened { peer, is_relay })) => {
+                if is_relay {
+                    self.relays.found(peer);
                 }
-            }
-            // Identify tells of protocols that change, but not if they do so before it has asked who the peer is.
-            SwarmEvent::Behaviour(BehaviourEvent::Peers(Opened(peer))) => {
+                // Identify tells of protocols that change, but not if they do so before it has asked who the peer is.
                 self.swarm.behaviour_mut().identify.push([peer]);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Autonat(tried)) => {
