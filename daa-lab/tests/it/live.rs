@@ -47,17 +47,3 @@ fn nodes_learn_whether_others_can_call_them() {
 fn nodes_of_a_local_network_find_each_other_by_multicast() {
     assert_eq!(ways(&play(&["lan", "--loss", "0"]), 0), ["local"; 3]);
 }
-
-#[test]
-fn twenty_nodes_reach_each_other_and_leaves_find_another_hub() {
-    let report = play(&["swarm"]);
-    let (all, left) = (ways(&report, 0), ways(&report, 1));
-    assert_eq!((all.len(), left.len()), (190, 171));
-    // Between two different NATs that change ports, or one that does and one that does not, nothing else works.
-    let relayed = all.iter().filter(|way| **way == "relayed").count();
-    assert!(relayed >= 3 + 3 * 7, "{relayed} are relayed");
-    assert!(all.contains(&"punched") && all.contains(&"local") && all.contains(&"direct"));
-    assert!(!report["rehomed"].as_array().unwrap().is_empty());
-    let (packets, lost) = (report["packets"].as_f64().unwrap(), report["packets_lost"].as_f64().unwrap());
-    assert!((0.005..0.015).contains(&(lost / packets)), "{lost} of {packets} packets were lost");
-}
