@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn packets_arrive_in_order_and_not_before_their_time() {
         let mut wire = Wire::new(Weather { delay: 25 * MS, loss: 0 }, Seed::from_u64(1));
-        wire.push(b"a", 0 * MS);
+        wire.push(b"a", Duration::ZERO);
         wire.push(b"b", 10 * MS);
         assert_eq!((wire.next(), wire.pop(24 * MS)), (Some(25 * MS), None));
         assert_eq!(wire.pop(30 * MS).unwrap(), b"a");
