@@ -260,11 +260,10 @@ impl Neighbourhood {
 
     /// Looks whether there is a hub that is much better than the worst of its own; draws another one when it is time.
     pub(super) fn improve(&mut self, now: Timestamp) {
-        if self.is_time_to_draw(now) && !self.lacks_home() && self.homes.asking.is_none() {
-            if let Some(hub) = self.draw(now) {
-                let instead = self.homes.drawn;
-                return self.ask(Asking { hub, instead, is_drawn: true }, now);
-            }
+        let may_draw = self.is_time_to_draw(now) && !self.lacks_home() && self.homes.asking.is_none();
+        if may_draw && let Some(hub) = self.draw(now) {
+            let instead = self.homes.drawn;
+            return self.ask(Asking { hub, instead, is_drawn: true }, now);
         }
         let homes = &self.homes;
         let is_settled = now.since(homes.settled) >= self.options.interval * DWELL;
