@@ -32,7 +32,7 @@ fn stock_that_pings(pings: ping::Config) -> Swarm<Stock> {
         .with_quic()
         .with_behaviour(move |keypair| Stock {
             identify: identify::Behaviour::new(identify::Config::new("stock".to_owned(), keypair.public())),
-            ping: ping::Behaviour::new(pings.clone()),
+            ping: ping::Behaviour::new(pings),
             streams: libp2p_stream::Behaviour::new(),
         })
         .unwrap()
