@@ -1,5 +1,5 @@
 //! Two nodes find each other by what one of them offers, and talk under post-quantum keys. Run:
-//! `cargo run --release --example two_nodes --features net`
+//! `cargo run --release --example two_nodes`
 use std::sync::Arc;
 
 use daa::crypto::CryptoSuite;

@@ -16,12 +16,12 @@
 //! | `cli` | the program `daa-audit-pq`, which verifies bundles of audit logs, not on by default | `daa::rules::audit::program` |
 //! | `cedar` | authorisation by roles and attributes, not on by default | `daa-rules` as `daa::rules::authorisation` |
 //! | `economy` | ledger, budgets, stakes, rewards | `daa-economy` as `daa::economy` |
-//! | `crypto` | post-quantum signatures, sealed messages, key files, not on by default; with `audit`, `daa::audit` | `daa-crypto` as `daa::crypto` |
-//! | `net` | node ids, node records, the handshake between nodes, not on by default | `daa-net` as `daa::net` |
+//! | `crypto` | post-quantum signatures, sealed messages, key files; with `audit`, `daa::audit` | `daa-crypto` as `daa::crypto` |
+//! | `net` | nodes that find, authenticate and reach each other; it brings `crypto` along; with `compute`, swarms over them | `daa-net` as `daa::net` |
 //! | `schedule` | workflows that start by themselves, and rules that are triggered, by cron patterns in a time zone | [`core`], `daa::rules` |
 //! | `compute` | training, and `daa::swarm`, which brings rules and economy along | `daa-compute` as `daa::compute` |
 //!
-//! All but `audit`, `cedar`, `cli`, `crypto`, `net` and `schedule` are on by default. Begin with `examples/hello_agent.rs`; then run
+//! All but `audit`, `cedar`, `cli` and `schedule` are on by default. Begin with `examples/hello_agent.rs`; then run
 //! `cargo run --release --example swarm`.
 #![cfg_attr(
     not(test),

@@ -231,6 +231,21 @@ impl Node {
         Ok(node)
     }
 
+    /// Connects to this node at these addresses, and to no other. From now on it is looked for there:
+    /// a request or a stream connects anew where the connection was lost. A node that starts again has another transport key: only
+    /// addresses without `/p2p/…` lead to it then.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; [`ConnectError::Handshake`] when somebody else is there. It is looked for there all the same.
+    ///
+    /// # Cancel safety
+    /// What was begun goes on by itself.
+    pub async fn connect(&self, node: NodeId, addresses: &[Multiaddr]) -> Result<(), ConnectError> {
+        let shared = &self.inner.shared;
+        shared.places.tell(node, addresses.to_vec());
+        shared.transport.connect(Some(node), addresses).await.map(drop)
+    }
+
     /// The members that offer a service and are alive, as far as this node knows now.
     #[must_use]
     pub fn offering(&self, service: &Service) -> Vec<NodeId> {

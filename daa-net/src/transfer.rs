@@ -41,6 +41,7 @@
 //!
 //! [`Digest`]: daa_core::digest::Digest
 
+mod artifacts;
 mod asking;
 mod error;
 mod fetching;
@@ -53,6 +54,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use artifacts::ArtifactSource;
 pub use error::{FetchError, Misbehaved, PeerEnd};
 pub use outline::{GROUP, Outline};
 pub use sink::{FileSink, MemorySink, Sink};

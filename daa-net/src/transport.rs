@@ -14,7 +14,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use multiaddr::Multiaddr;
 
 use crate::node_id::NodeId;
 use crate::stream::{PeerStream, Protocol, StreamOptions};
@@ -22,6 +21,8 @@ use crate::stream::{PeerStream, Protocol, StreamOptions};
 pub use bandwidth::Bandwidth;
 pub use error::{ConnectError, TransportError};
 pub use memory::{MemoryNetwork, MemoryTransport};
+/// Where a node can be reached, as libp2p writes it.
+pub use multiaddr::Multiaddr;
 
 /// Connections to nodes that have proved themselves.
 ///

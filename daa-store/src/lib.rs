@@ -65,3 +65,5 @@ pub mod rabbitmq;
 pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod tls;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
+use daa::net::NodeId;
+use daa::net::transport::Multiaddr;
 
 /// Five agents that do not trust each other train one model: governed, paid and audited.
 #[derive(Clone, Debug, Parser)]
@@ -53,6 +55,45 @@ pub(crate) struct Args {
     /// Print nothing but errors
     #[arg(long)]
     pub(crate) quiet: bool,
+
+    /// How the agents reach the coordinator
+    #[arg(long, value_enum, default_value_t = Transport::Memory)]
+    pub(crate) transport: Transport,
+
+    #[command(flatten)]
+    pub(crate) job: Option<Job>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// They are tasks of this process
+    Memory,
+    /// Each is a process of its own, with its own key and books, and reaches the coordinator over QUIC
+    Process,
+}
+
+/// What a process is started with that is one agent of a swarm. Nobody but the conductor starts one.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Job {
+    /// Which agent it is
+    #[arg(long, hide = true, required = false)]
+    pub(crate) agent: u32,
+
+    /// The folder with its key and its books
+    #[arg(long, hide = true, required = false)]
+    pub(crate) home: PathBuf,
+
+    /// The node of the coordinator, and no other
+    #[arg(long, hide = true, required = false)]
+    pub(crate) coordinator: NodeId,
+
+    /// Where that is
+    #[arg(long, hide = true, required = false)]
+    pub(crate) at: Multiaddr,
+
+    /// Do nothing but bring to an end what is open
+    #[arg(long, hide = true)]
+    pub(crate) settle: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -110,7 +151,31 @@ impl fmt::Display for Aggregate {
     }
 }
 
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Process => "process",
+        })
+    }
+}
+
 impl Args {
+    /// The command line that says the same of the run.
+    pub(crate) fn to_options(&self) -> Vec<String> {
+        let kill = self.kill().map_or("none".to_owned(), |(agent, round)| format!("{agent}@{round}"));
+        let values = [
+            ("--agents", self.agents.to_string()),
+            ("--rounds", self.rounds().to_string()),
+            ("--seed", self.seed.to_string()),
+            ("--task", self.task.to_string()),
+            ("--attackers", self.attackers.to_string()),
+            ("--kill", kill),
+            ("--aggregate", self.aggregate.to_string()),
+        ];
+        values.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+
     pub(crate) fn rounds(&self) -> u64 {
         self.rounds.unwrap_or(match self.task {
             Task::Digits => 24,

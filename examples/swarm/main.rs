@@ -3,21 +3,29 @@
 //!     cargo run --release --example swarm
 //!     cargo run --release --example swarm -- --report report
 //!     cargo run --release --example swarm -- --aggregate mean
+//!     cargo run --release --example swarm -- --transport process
 //!
 //! Agent 4 turns hostile, agent 3 is killed, a sixth one joins late. `docs/design/swarm.md` tells how it works.
 
+mod agent;
 mod args;
+mod books;
+mod channel;
 mod chart;
 mod conductor;
 mod display;
+mod home;
 mod measures;
 mod outcome;
 mod problem;
+mod processes;
 mod reference;
 mod report;
 mod script;
+mod staff;
 mod summary;
 mod table;
+mod tasks;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -32,12 +40,17 @@ use daa::core::event::EventStore;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::args::{Aggregate, Args, Task};
+use crate::args::{Aggregate, Args, Task, Transport};
+use crate::books::Books;
+use crate::channel::Said;
 use crate::conductor::{Place, Swarm};
 use crate::display::Display;
 use crate::measures::{Measured, Measures};
 use crate::problem::Problem;
+use crate::processes::Processes;
 use crate::script::Script;
+use crate::staff::Staff;
+use crate::tasks::Tasks;
 
 /// Whatever ends a run early.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -49,13 +62,21 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let done = runtime.map_err(Failure::from).and_then(|runtime| {
-        let done = runtime.block_on(run(&args));
+        let done = match &args.job {
+            None => runtime.block_on(run(&args)),
+            Some(job) => runtime.block_on(agent::run(&args, job)).inspect_err(|error| {
+                // To a conductor that listens; otherwise nobody is there to be told.
+                drop(channel::say(&Said::Failed(in_full(&**error))));
+            }),
+        };
         // Local steps of an agent that was killed may still compute; nobody waits for them.
         runtime.shutdown_background();
         done
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // The conductor tells it.
+        Err(_) if args.job.is_some() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {}", in_full(&*error));
             ExitCode::FAILURE
@@ -84,12 +105,13 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let display = Arc::new(Mutex::new(Display::new(args.quiet, args.rounds())));
     let say = |text: &str| display.lock().unwrap_or_else(PoisonError::into_inner).say(text);
     say(&format!(
-        "DAA swarm: {} agents learn {}, {} rounds, seed {}, aggregation {}",
+        "DAA swarm: {} agents learn {}, {} rounds, seed {}, aggregation {}{}",
         args.agents,
         args.task,
         args.rounds(),
         args.seed,
-        args.aggregate
+        args.aggregate,
+        if args.transport == Transport::Process { ", each agent a process" } else { "" }
     ));
     let place = Place::open(args.data_dir.as_deref()).await?;
     let store = place.store.clone();
@@ -98,13 +120,25 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let script = Script::new(args);
     let seats = std::thread::available_parallelism().map_or(1, usize::from);
     let seats = Arc::new(Semaphore::new(seats));
-    let swarm = Swarm::open(place, &problem, &script, seats.clone(), display.clone()).await?;
+    let own_books = args.transport == Transport::Process;
+    let swarm = Swarm::open(place, &problem, &script, own_books, display.clone()).await?;
     let resumed_from_round = (!fresh).then(|| u64::from(swarm.coordinator.view().closed));
     if let Some(round) = resumed_from_round {
         say(&format!("resumed after round {round}"));
     }
 
-    train(&swarm, &problem, &mut measures, &display).await?;
+    let books = match args.transport {
+        Transport::Memory => {
+            let mut tasks = Tasks::new(&swarm, problem.clone(), script.clone(), seats.clone()).await?;
+            train(&swarm, &mut tasks, &problem, &mut measures, &display).await?;
+            Books::one(store.clone())
+        }
+        Transport::Process => {
+            let mut processes = Processes::start(&swarm, &problem, args).await?;
+            train(&swarm, &mut processes, &problem, &mut measures, &display).await?;
+            Books::with_agents(store.clone(), processes, args.agents + 1)?
+        }
+    };
     let mut display = display.lock().unwrap_or_else(PoisonError::into_inner).take();
     display.say("training is done; now the same without a swarm, and without a defence");
     // Not beside the training: however often a run is killed, its rounds must come first.
@@ -113,9 +147,9 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let sample = if args.task == Task::Text { Some(sample(&swarm, &problem).await?) } else { None };
     display.finish();
 
-    let wall = began.elapsed().as_secs_f64();
+    let took = (began.elapsed().as_secs_f64(), resumed_from_round);
     let (outcome, evidence) =
-        summary::summarise(args, &problem, &swarm, &measures, wall, resumed_from_round, sample).await?;
+        summary::summarise(args, &problem, &swarm, &books, &measures, took, sample).await?;
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(&outcome)?;
         report::replace(path, &json).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
@@ -128,13 +162,14 @@ async fn run(args: &Args) -> Result<(), Failure> {
     if let Some(dir) = &args.report {
         display.say(&format!("report: {}", dir.join("index.html").display()));
     }
-    store.close().await;
+    books.close().await;
     Ok(())
 }
 
 /// Trains, and measures the model after each round.
 async fn train(
     swarm: &Swarm,
+    staff: &mut dyn Staff,
     problem: &Arc<Problem>,
     measures: &mut Measures,
     display: &Arc<Mutex<Display>>,
@@ -142,7 +177,7 @@ async fn train(
     let backend = BurnBackend::flex(problem.config.model)?;
     let held_out = backend.load_shard_blocking(&problem.held_out)?;
     let mut view = swarm.coordinator.watch();
-    let mut training = std::pin::pin!(swarm.train(problem));
+    let mut training = std::pin::pin!(swarm.train(staff));
     let mut done = false;
     loop {
         let now = view.borrow_and_update().clone();

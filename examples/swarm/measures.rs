@@ -9,7 +9,7 @@ use daa::core::id::{EventKind, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
-use crate::args::Args;
+use crate::args::{Args, Transport};
 
 const STREAM: &str = "swarm";
 const CONFIGURED: &str = "swarm.configured.v1";
@@ -25,8 +25,15 @@ struct Options {
     attackers: u32,
     kill: Option<(u32, u64)>,
     aggregate: String,
+    #[serde(default = "memory")]
+    transport: String,
     /// Digest of everything else that the members agree on.
     config: Digest,
+}
+
+/// How agents reached the coordinator when there was no choice.
+fn memory() -> String {
+    Transport::Memory.to_string()
 }
 
 impl Options {
@@ -40,6 +47,7 @@ impl Options {
             attackers: args.attackers,
             kill: args.kill(),
             aggregate: args.aggregate.to_string(),
+            transport: args.transport.to_string(),
         }
     }
 
@@ -58,6 +66,7 @@ impl Options {
             .or_else(|| words("attackers", &self.attackers, &other.attackers))
             .or_else(|| words("kill", &kill(&self.kill), &kill(&other.kill)))
             .or_else(|| words("aggregate", &self.aggregate, &other.aggregate))
+            .or_else(|| words("transport", &self.transport, &other.transport))
             .or_else(|| {
                 (self.config != other.config).then(|| "it is of another version of this program".to_owned())
             })

@@ -34,6 +34,10 @@ pub(crate) struct Outcome {
     pub(crate) ledger: LedgerRow,
     pub(crate) audit: AuditRow,
     pub(crate) model_blake3: Digest,
+    /// How the agents reached the coordinator.
+    pub(crate) transport: String,
+    /// The processes that the agents were; nothing where they were tasks of this one.
+    pub(crate) processes: Vec<ProcessRow>,
     /// The round after which this process took up an earlier one's work; null for a run from the start.
     pub(crate) resumed_from_round: Option<u64>,
     #[serde(skip)]
@@ -50,12 +54,27 @@ pub(crate) struct AgentRow {
     pub(crate) reward: Amount,
     /// What was taken from its stake, in smallest units.
     pub(crate) slashed: Amount,
+    /// What it paid for computation, in smallest units. Who does an audit that its auditor left behind is a matter of timing, and so
+    /// it is not in the JSON, which is the same for each run with the same options.
+    #[serde(skip)]
+    pub(crate) spent: Amount,
     #[serde(skip)]
     pub(crate) note: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
+pub(crate) struct ProcessRow {
+    pub(crate) agent: String,
+    /// In the life of this process; more than one where it died and was started again.
+    pub(crate) pids: Vec<u32>,
+    /// Whether it was killed because the script says so.
+    pub(crate) killed: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct LedgerRow {
+    /// How many ledgers there are: the house's, and those of agents that keep their own.
+    pub(crate) books: usize,
     pub(crate) accounts: usize,
     pub(crate) transfers: u64,
     /// The sum over all accounts at every position of the store; anything but zero is a defect.
@@ -65,6 +84,8 @@ pub(crate) struct LedgerRow {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AuditRow {
     pub(crate) entries: u64,
+    /// Effects without a permit, and whatever else must not be.
+    pub(crate) unpermitted: u64,
     pub(crate) verified: bool,
 }
 
@@ -107,6 +128,21 @@ impl Outcome {
     /// How many times fewer bytes were sent than plain data-parallel training would have.
     pub(crate) fn saving(&self) -> f64 {
         self.bytes_ddp_fp32 as f64 / self.bytes_sent.max(1) as f64
+    }
+
+    /// What agents that were processes had to themselves.
+    pub(crate) fn apart(&self) -> String {
+        let killed: Vec<&str> =
+            self.processes.iter().filter(|row| row.killed).map(|row| row.agent.as_str()).collect();
+        let killed = if killed.is_empty() {
+            String::new()
+        } else {
+            format!("; {} ended by SIGKILL", killed.join(", "))
+        };
+        format!(
+            "{} processes with keys and books of their own, over QUIC on loopback{killed}",
+            self.processes.len()
+        )
     }
 
     /// An amount as people read it.

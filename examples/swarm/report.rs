@@ -119,7 +119,7 @@ fn page(outcome: &Outcome) -> Markup {
                     pre { (sample) }
                 }
                 footer { "Made by " code { "cargo run --release --example swarm -- --report DIR" }
-                    ". Everything on this page comes from the run's own event store." }
+                    ". Everything on this page comes from the event stores of the run." }
             } }
         }
     }
@@ -210,7 +210,8 @@ const PALETTE: [&str; 8] =
 fn agents(outcome: &Outcome) -> Markup {
     html! {
         table {
-            tr { th { "agent" } th { "status" } th.n { "rounds" } th.n { "paid" } th.n { "slashed" } th { "" } }
+            tr { th { "agent" } th { "status" } th.n { "rounds" } th.n { "paid" } th.n { "spent" } th.n { "slashed" }
+                th { "" } }
             @for agent in &outcome.agents { (row(outcome, agent)) }
         }
     }
@@ -223,6 +224,7 @@ fn row(outcome: &Outcome, agent: &AgentRow) -> Markup {
             td { span class=(format!("tag {}", agent.status)) { (agent.status) } }
             td.n { (agent.rounds) }
             td.n { (outcome.money(agent.reward)) }
+            td.n { (outcome.money(agent.spent)) }
             td.n { @if agent.slashed.is_zero() { "–" } @else { (outcome.money(agent.slashed)) } }
             td { (agent.note) }
         }
@@ -232,7 +234,8 @@ fn row(outcome: &Outcome, agent: &AgentRow) -> Markup {
 fn checks(outcome: &Outcome) -> Markup {
     html! {
         ul {
-            li { "Ledger: " (outcome.ledger.accounts) " accounts, " (outcome.ledger.transfers)
+            @if !outcome.processes.is_empty() { li { "Agents: " (outcome.apart()) "." } }
+            li { @if outcome.ledger.books > 1 { (outcome.ledger.books) " ledgers: " } @else { "Ledger: " } (outcome.ledger.accounts) " accounts, " (outcome.ledger.transfers)
                 " transfers, sum " (outcome.ledger.sum) " at every position of the store." }
             li { "Audit: " (outcome.audit.entries) " entries, "
                 @if outcome.audit.verified { "verified." } @else { "NOT verified." } }

@@ -6,12 +6,15 @@ use async_trait::async_trait;
 use daa::compute::codec::{CodecConfig, Residual, SparseUpdate};
 use daa::compute::commitment::Round;
 use daa::compute::worker::Submission;
-use daa::compute::{LocalWorker, Parameters};
+use daa::compute::{BurnBackend, ComputeBackend, LocalWorker, Parameters};
+use daa::core::digest::Digest;
 use daa::core::id::AgentId;
 use daa::swarm::{LocalTrainer, SwarmError, Trainer};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+use crate::Failure;
 use crate::args::Args;
+use crate::problem::Problem;
 
 /// How many times an attacker overdoes the opposite of what it has learned.
 pub(crate) const AMPLIFICATION: f32 = 100.0;
@@ -44,6 +47,34 @@ impl Script {
 
 pub(crate) fn agent_id(number: u32) -> Result<AgentId, SwarmError> {
     Ok(AgentId::new(format!("agent-{number}"))?)
+}
+
+/// What an agent trains with, what it audits with, and its shard.
+pub(crate) type Tools = (Arc<dyn Trainer>, Arc<dyn ComputeBackend>, Digest);
+
+/// What an agent works with: its trainer, as the script has it, a backend for audits, and the digest of its shard.
+pub(crate) fn trainer(
+    script: &Script,
+    problem: &Problem,
+    number: u32,
+    seats: &Arc<Semaphore>,
+    died: mpsc::Sender<AgentId>,
+) -> Result<Tools, Failure> {
+    let (id, config) = (agent_id(number)?, problem.config);
+    let shard = problem.shards.get(number as usize - 1).ok_or("there is no shard for this agent")?;
+    let backend = BurnBackend::flex(config.model)?;
+    let shard = backend.load_shard_blocking(shard)?;
+    let worker = LocalWorker::new(Arc::new(backend), config, id.clone(), shard);
+    let honest = LocalTrainer::new(worker, seats.clone());
+    let mut trainer: Arc<dyn Trainer> = if script.hostile.contains(&number) {
+        Arc::new(TurnsHostile { honest, codec: config.codec, from: script.attack })
+    } else {
+        Arc::new(honest)
+    };
+    if let Some((_, round)) = script.dies.filter(|(dies, _)| *dies == number) {
+        trainer = Arc::new(DiesAt { inner: trainer, round, died, agent: id });
+    }
+    Ok((trainer, Arc::new(BurnBackend::flex(config.model)?), shard))
 }
 
 /// Trains honestly up to a round, and from then on commits to the amplified opposite of what it has learned.

@@ -9,14 +9,16 @@ use daa::core::artifact::Artifacts;
 use daa::core::event::{EventStore, PageSize, Position, RecordedEvent};
 use daa::core::id::{AgentId, StreamId};
 use daa::economy::LedgerEvent;
-use daa::swarm::{EVENT_KIND, EvidenceFile, REVEAL, RunView, TRAIN, prove};
+use daa::swarm::{EVENT_KIND, EvidenceFile, REVEAL, RunView, TRAIN};
 
 use crate::Failure;
 use crate::args::{Args, Task};
+use crate::books::Books;
 use crate::conductor::Swarm;
 use crate::measures::Measures;
-use crate::outcome::{AgentRow, AuditRow, LedgerRow, Outcome, Story};
+use crate::outcome::{AgentRow, AuditRow, LedgerRow, Outcome, ProcessRow, Story};
 use crate::problem::Problem;
+use crate::processes::Lives;
 
 /// What one pass over the store collects.
 #[derive(Default)]
@@ -27,6 +29,7 @@ struct Collected {
     losses: BTreeMap<String, Vec<(u64, f64)>>,
     rewards: BTreeMap<String, u128>,
     slashed: BTreeMap<String, u128>,
+    spent: BTreeMap<String, u128>,
     moments: Vec<(u64, String)>,
     rounds_opened: u64,
 }
@@ -36,16 +39,18 @@ pub(crate) async fn summarise(
     args: &Args,
     problem: &Problem,
     swarm: &Swarm,
+    books: &Books,
     measures: &Measures,
-    wall_seconds: f64,
-    resumed_from_round: Option<u64>,
+    (wall_seconds, resumed_from_round): (f64, Option<u64>),
     sample: Option<String>,
 ) -> Result<(Outcome, Vec<(String, Vec<u8>)>), Failure> {
-    let store = &*swarm.store;
     let view = swarm.coordinator.view();
-    let collected = collect(store).await?;
-    let proof = prove(store).await?;
-    let ledger = proof.ledger.as_ref();
+    let mut collected = Collected::default();
+    for store in books.stores() {
+        collected.read(store).await?;
+    }
+    let proofs = books.prove().await?;
+    let ledgers = || proofs.iter().map(|proof| proof.ledger.as_ref());
     let evidence = evidence(&*swarm.artifacts, &view).await?;
     let files: BTreeMap<String, String> =
         evidence.iter().map(|(agent, name, _)| (agent.to_string(), name.clone())).collect();
@@ -55,9 +60,10 @@ pub(crate) async fn summarise(
     let score =
         measures.rounds.get(&u64::from(view.closed)).copied().ok_or("the last model was not measured")?;
     let digits = args.task == Task::Digits;
+    let violations = proofs.iter().flat_map(|proof| &proof.journal.findings);
     let mut findings: Vec<String> =
-        proof.journal.findings.iter().map(|f| format!("event {}: {}", f.position, f.violation)).collect();
-    findings.extend(ledger.err().map(|error| crate::in_full(error)));
+        violations.map(|found| format!("event {}: {}", found.position, found.violation)).collect();
+    findings.extend(ledgers().filter_map(Result::err).map(|error| crate::in_full(error)));
     let story = Story {
         measure: measures.rounds.iter().map(|(round, score)| (*round, *score)).collect(),
         undefended: measures.undefended.clone().unwrap_or_default(),
@@ -87,13 +93,26 @@ pub(crate) async fn summarise(
         // Every member sends its whole gradient after every step. On both sides only what members send counts, not what
         // they receive.
         bytes_ddp_fp32: rounds_worked * steps * parameters * 4,
-        agents: view.members.keys().map(|id| row(id, &view, &collected)).collect(),
+        agents: view.members.keys().map(|id| row(id, &view, &collected, books)).collect(),
         ledger: LedgerRow {
-            accounts: ledger.map_or(0, |summary| summary.accounts),
-            transfers: ledger.map_or(0, |summary| summary.transfers),
-            sum: ledger.map_or(i64::MAX, |summary| i64::try_from(summary.sum).unwrap_or(i64::MAX)),
+            accounts: ledgers().flatten().map(|summary| summary.accounts).sum(),
+            transfers: ledgers().flatten().map(|summary| summary.transfers).sum(),
+            // Each ledger has to be zero by itself: what is missing in one is not made good by another.
+            sum: ledgers()
+                .map(|ledger| {
+                    ledger.map_or(i64::MAX, |summary| i64::try_from(summary.sum).unwrap_or(i64::MAX))
+                })
+                .find(|sum| *sum != 0)
+                .unwrap_or_default(),
+            books: proofs.len(),
         },
-        audit: AuditRow { entries: proof.journal.entries, verified: proof.is_sound() && proof.is_settled() },
+        audit: AuditRow {
+            entries: proofs.iter().map(|proof| proof.journal.entries).sum(),
+            unpermitted: proofs.iter().map(|proof| proof.journal.violations).sum(),
+            verified: proofs.iter().all(|proof| proof.is_sound() && proof.is_settled()),
+        },
+        transport: args.transport.to_string(),
+        processes: books.lives.iter().map(|(id, lives)| process(id, lives)).collect(),
         model_blake3: view.latest.map(|(model, _)| model).ok_or("there is no model")?,
         resumed_from_round,
         story,
@@ -101,7 +120,20 @@ pub(crate) async fn summarise(
     Ok((outcome, evidence.into_iter().map(|(_, name, content)| (name, content)).collect()))
 }
 
-fn row(id: &AgentId, view: &RunView, collected: &Collected) -> AgentRow {
+/// What there is to say of an agent that was a process.
+fn of_process(note: &str, lives: &Lives) -> String {
+    let note =
+        if lives.is_killed { note.replacen("killed", "killed by SIGKILL", 1) } else { note.to_owned() };
+    let pids: Vec<String> = lives.pids.iter().map(u32::to_string).collect();
+    let pids = format!("pid {}", pids.join(", "));
+    if note.is_empty() { pids } else { format!("{note}; {pids}") }
+}
+
+fn process(id: &AgentId, lives: &Lives) -> ProcessRow {
+    ProcessRow { agent: id.to_string(), pids: lives.pids.clone(), killed: lives.is_killed }
+}
+
+fn row(id: &AgentId, view: &RunView, collected: &Collected, books: &Books) -> AgentRow {
     let member = view.members.get(id);
     let forged = member.is_some_and(|member| !member.forged.is_empty());
     let (status, note) = match member.map(|member| member.standing) {
@@ -111,6 +143,10 @@ fn row(id: &AgentId, view: &RunView, collected: &Collected) -> AgentRow {
         Some(Standing::Left) => ("left", ""),
         _ => ("ejected", "withheld what an audit needed"),
     };
+    let note = match books.lives.get(id) {
+        Some(lives) => of_process(note, lives),
+        None => note.to_owned(),
+    };
     let amount =
         |of: &BTreeMap<String, u128>| Amount::from_units(of.get(id.as_str()).copied().unwrap_or_default());
     AgentRow {
@@ -119,7 +155,8 @@ fn row(id: &AgentId, view: &RunView, collected: &Collected) -> AgentRow {
         rounds: member.map_or(0, |member| member.accepted.len() as u64),
         reward: amount(&collected.rewards),
         slashed: amount(&collected.slashed),
-        note: note.to_owned(),
+        spent: amount(&collected.spent),
+        note,
     }
 }
 
@@ -138,19 +175,20 @@ async fn evidence(
     Ok(files)
 }
 
-async fn collect(store: &dyn EventStore) -> Result<Collected, Failure> {
-    let (mut collected, mut after) = (Collected::default(), Position::START);
-    loop {
-        let page = store.read_all(after, PageSize::default()).await?;
-        let Some(last) = page.last() else { return Ok(collected) };
-        after = last.position;
-        for event in &page {
-            collected.take(event)?;
+impl Collected {
+    /// Goes over all events of a store.
+    async fn read(&mut self, store: &dyn EventStore) -> Result<(), Failure> {
+        let mut after = Position::START;
+        loop {
+            let page = store.read_all(after, PageSize::default()).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.position;
+            for event in &page {
+                self.take(event)?;
+            }
         }
     }
-}
 
-impl Collected {
     fn take(&mut self, recorded: &RecordedEvent) -> Result<(), Failure> {
         if let Some(event) = ActionEvent::read(recorded)? {
             self.action(&recorded.stream, event);
@@ -220,6 +258,9 @@ impl Collected {
                 if let Some(agent) = of(posted.hold.as_str(), "reward") {
                     *self.rewards.entry(agent).or_default() += posted.amount.units();
                 }
+                if let Some(agent) = payer(posted.hold.as_str()) {
+                    *self.spent.entry(agent).or_default() += posted.amount.units();
+                }
             }
             LedgerEvent::Transferred(transfers) => {
                 for transfer in transfers.as_slice() {
@@ -231,4 +272,11 @@ impl Collected {
             _ => {}
         }
     }
+}
+
+/// Who paid for an action. Its hold is named after it: action/RUN/KIND/AGENT/SUBJECT, and action.2 and so on for those that follow.
+fn payer(hold: &str) -> Option<String> {
+    let mut parts = hold.split('/');
+    let is_action = parts.next().is_some_and(|kind| kind == "action" || kind.starts_with("action."));
+    is_action.then(|| parts.nth(2).map(str::to_owned)).flatten()
 }

@@ -47,14 +47,14 @@ fn figures(outcome: &Outcome) -> Table {
 
 fn agents(outcome: &Outcome) -> Table {
     let mut table = table();
-    table.set_header(["agent", "status", "rounds", "paid", "slashed", ""]);
+    table.set_header(["agent", "status", "rounds", "paid", "spent", "slashed", ""]);
     for agent in &outcome.agents {
         let slashed = if agent.slashed.is_zero() { "–".to_owned() } else { outcome.money(agent.slashed) };
         let paid = outcome.money(agent.reward);
-        let rounds = agent.rounds.to_string();
-        table.add_row([&agent.id, &agent.status, &rounds, &paid, &slashed, &agent.note]);
+        let (rounds, spent) = (agent.rounds.to_string(), outcome.money(agent.spent));
+        table.add_row([&agent.id, &agent.status, &rounds, &paid, &spent, &slashed, &agent.note]);
     }
-    for column in 2..5 {
+    for column in 2..6 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -66,11 +66,15 @@ fn proof(outcome: &Outcome) -> Table {
     let mut table = table();
     let ledger = &outcome.ledger;
     let sound = if ledger.sum == 0 { "sum zero at every position" } else { "DOES NOT ADD UP" };
-    let books = format!("{} accounts, {} transfers, {sound}", ledger.accounts, ledger.transfers);
+    let many = if ledger.books > 1 { format!("{} ledgers, ", ledger.books) } else { String::new() };
+    let books = format!("{many}{} accounts, {} transfers, {sound}", ledger.accounts, ledger.transfers);
     table.add_row(["ledger".to_owned(), books]);
     let audit = &outcome.audit;
     let verified = if audit.verified { "no effect without a permit" } else { "NOT VERIFIED" };
     table.add_row(["audit log".to_owned(), format!("{} entries, {verified}", audit.entries)]);
+    if !outcome.processes.is_empty() {
+        table.add_row(["agents".to_owned(), outcome.apart()]);
+    }
     for (text, file) in &outcome.story.evidence {
         table.add_row(["evidence".to_owned(), format!("{text} {file}")]);
     }

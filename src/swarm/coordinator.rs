@@ -8,9 +8,7 @@ use daa_compute::checkpoint::Checkpoint;
 use daa_compute::codec::{Residual, SparseUpdate};
 use daa_compute::commitment::{Commitment, Round};
 use daa_compute::dataset::Shard;
-use daa_compute::evidence::{Evidence, Ruling, recheck};
-use daa_compute::protocol::{Effect, Event, Finding, Input, Refusal, Run, RunTerms, Stage};
-use daa_compute::replay::Exhibits;
+use daa_compute::protocol::{Effect, Event, Input, Refusal, Run, RunTerms, Stage};
 use daa_compute::{ComputeBackend, RunConfig};
 use daa_core::action::Authorized;
 use daa_core::artifact::Artifacts;
@@ -20,11 +18,11 @@ use daa_core::event::{
     AppendError, Batch, EventStore, ExpectedVersion, NewEvent, PageSize, StreamWrite, Version,
 };
 use daa_core::id::{AgentId, EventKind, StreamId};
-use daa_economy::{Ledger, RunId};
+use daa_economy::Ledger;
 use tokio::sync::{Mutex, watch};
 
 use super::bookkeeping::Bookkeeping;
-use super::economics::Economics;
+use super::economics::{Economics, run_name};
 use super::error::SwarmError;
 use super::view::RunView;
 
@@ -104,8 +102,7 @@ impl Coordinator {
         parts.artifacts.put(initial.encode().into()).await?;
         parts.artifacts.put(Residual::zero(initial.layout().clone()).encode().into()).await?;
         let genesis = Checkpoint::genesis(parts.config.run_id(), initial).store(&*parts.artifacts).await?;
-        let run_id = parts.config.run_id().to_string();
-        let name = RunId::new(run_id.chars().take(16).collect::<String>())?;
+        let name = run_name(&parts.config)?;
         let stream = StreamId::new(format!("run/{name}"))?;
         let books = Bookkeeping::new(name, parts.economics.clone(), &parts.ledger)?;
         let mut run = Run::new(RunTerms::new(&parts.config, genesis)?);
@@ -169,12 +166,17 @@ impl Coordinator {
     /// [`SwarmError::Missing`], [`SwarmError::Wire`] or [`SwarmError::Compute`] for a shard that cannot be used;
     /// [`SwarmError::Refused`] when the agent is a member or was ejected; [`SwarmError::Rejected`] without the stake.
     pub async fn join(&self, permit: &Authorized, shard: Digest) -> Result<(), SwarmError> {
+        self.take_in(permit.actor(), shard).await
+    }
+
+    /// [`Self::join`] of an agent that has proved who it is.
+    pub(super) async fn take_in(&self, agent: &AgentId, shard: Digest) -> Result<(), SwarmError> {
         let parts = &self.inner.parts;
         let missing = SwarmError::Missing { what: "shard", digest: shard };
         let bytes = parts.artifacts.get(&shard).await?.ok_or(missing)?;
         let loaded = parts.backend.load_shard(&Shard::decode(&bytes)?).await?;
         parts.backend.unload_shard(&loaded).await;
-        self.take(Input::Join { agent: permit.actor().clone(), shard }).await
+        self.take(Input::Join { agent: agent.clone(), shard }).await
     }
 
     /// The first round may open, as soon as there are enough members. Repeating it has no effect.
@@ -209,8 +211,17 @@ impl Coordinator {
     /// this coordinator computes, so that nobody here could audit it; [`SwarmError::Refused`] when it is not its turn, or a
     /// field is not what the run fixes.
     pub async fn commit(&self, permit: &Authorized, commitment: Commitment) -> Result<(), SwarmError> {
-        if commitment.agent != *permit.actor() {
-            return Err(SwarmError::NotYours { agent: permit.actor().clone() });
+        self.take_commitment(permit.actor(), commitment).await
+    }
+
+    /// [`Self::commit`] of an agent that has proved who it is.
+    pub(super) async fn take_commitment(
+        &self,
+        agent: &AgentId,
+        commitment: Commitment,
+    ) -> Result<(), SwarmError> {
+        if commitment.agent != *agent {
+            return Err(SwarmError::NotYours { agent: agent.clone() });
         }
         let expected = self.inner.parts.backend.path();
         if commitment.path != expected {
@@ -225,75 +236,21 @@ impl Coordinator {
     /// [`SwarmError::Missing`] when the update is not there, [`SwarmError::Wire`] when it does not decode,
     /// [`SwarmError::Refused`] when it is not what was committed.
     pub async fn reveal(&self, permit: &Authorized, round: Round, update: Digest) -> Result<(), SwarmError> {
+        self.take_update(permit.actor(), round, update).await
+    }
+
+    /// [`Self::reveal`] of an agent that has proved who it is.
+    pub(super) async fn take_update(
+        &self,
+        agent: &AgentId,
+        round: Round,
+        update: Digest,
+    ) -> Result<(), SwarmError> {
         let parts = &self.inner.parts;
         let missing = SwarmError::Missing { what: "update", digest: update };
         let bytes = parts.artifacts.get(&update).await?.ok_or(missing)?;
         SparseUpdate::decode(parts.backend.layout(), &parts.config.codec, &bytes)?;
-        let agent = permit.actor().clone();
-        self.take(Input::Reveal { agent, round, update, len: bytes.len() as u64 }).await
-    }
-
-    /// An audit is done. An accusation is rechecked before it counts: one that does not hold up, or that this
-    /// machine cannot repeat bit for bit, convicts nobody.
-    ///
-    /// # Errors
-    /// [`SwarmError::NotYours`] when the audit falls to somebody else; [`SwarmError::Refused`] when nobody asked for it.
-    pub async fn audited(
-        &self,
-        permit: &Authorized,
-        commitment: &Commitment,
-        accusation: Option<Evidence>,
-    ) -> Result<Finding, SwarmError> {
-        self.check_auditor(permit, commitment)?;
-        let finding = match accusation {
-            None => Finding::Honest,
-            Some(evidence) => self.recheck(&evidence).await?,
-        };
-        let (agent, round) = (commitment.agent.clone(), commitment.round);
-        self.take(Input::Audited { agent, round, finding }).await?;
-        Ok(finding)
-    }
-
-    /// A member did not hand over what only it has, so its submission cannot be audited. It is ejected, not slashed.
-    ///
-    /// # Errors
-    /// As [`Self::audited`].
-    pub async fn withheld(&self, permit: &Authorized, commitment: &Commitment) -> Result<(), SwarmError> {
-        self.check_auditor(permit, commitment)?;
-        let (agent, round) = (commitment.agent.clone(), commitment.round);
-        self.take(Input::Audited { agent, round, finding: Finding::Withheld }).await
-    }
-
-    fn check_auditor(&self, permit: &Authorized, commitment: &Commitment) -> Result<(), SwarmError> {
-        let view = self.view();
-        let (agent, round) = (commitment.agent.clone(), commitment.round);
-        if !view.audits.contains_key(&(round, agent.clone())) {
-            return Err(Refusal::NoSuchAudit { agent, round }.into());
-        }
-        if view.auditor_of(commitment) == Some(permit.actor()) {
-            return Ok(());
-        }
-        Err(SwarmError::NotYours { agent: permit.actor().clone() })
-    }
-
-    async fn recheck(&self, evidence: &Evidence) -> Result<Finding, SwarmError> {
-        let parts = &self.inner.parts;
-        let digest = parts.artifacts.put(evidence.encode()?).await?;
-        let exhibits = Exhibits::fetch(&*parts.artifacts, &evidence.commitment).await?;
-        let (backend, accusation) = (parts.backend.clone(), evidence.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let replay = tokio::task::spawn_blocking(move || {
-            runtime.block_on(recheck(&*backend, &accusation, &digest, &exhibits))
-        });
-        let panicked = |error: tokio::task::JoinError| SwarmError::Panicked { message: error.to_string() };
-        match replay.await.map_err(panicked)?? {
-            Ruling::Confirmed => Ok(evidence.finding()?),
-            ruling => {
-                let accused = &evidence.commitment.agent;
-                tracing::warn!(%accused, ?ruling, "an accusation that does not hold up");
-                Ok(Finding::Honest)
-            }
-        }
+        self.take(Input::Reveal { agent: agent.clone(), round, update, len: bytes.len() as u64 }).await
     }
 
     /// Lets the round that was held by [`CoordinatorParts::hold`] close.
@@ -309,14 +266,31 @@ impl Coordinator {
     /// # Cancel safety
     /// Safe.
     pub async fn finished(&self) -> Result<(), Arc<SwarmError>> {
-        let (mut view, mut failure) = (self.watch(), self.inner.failure.subscribe());
+        let mut view = self.watch();
         tokio::select! {
-            failed = failure.wait_for(Option::is_some) => match failed.ok().and_then(|failed| (*failed).clone()) {
-                Some(error) => Err(error),
-                None => Ok(()),
-            },
+            error = self.failed() => Err(error),
             _ = view.wait_for(|view| view.finished) => Ok(()),
         }
+    }
+
+    /// What made the run impossible to go on with, as soon as something does.
+    pub(super) async fn failed(&self) -> Arc<SwarmError> {
+        let mut failure = self.inner.failure.subscribe();
+        // The sender lives as long as this coordinator.
+        match failure.wait_for(Option::is_some).await.ok().and_then(|failed| (*failed).clone()) {
+            Some(error) => error,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the protocol would take an input now. It may be otherwise a moment later.
+    ///
+    /// # Errors
+    /// [`Refusal`] if not.
+    #[cfg(feature = "net")]
+    pub(super) async fn would_take(&self, input: Input) -> Result<(), Refusal> {
+        let mut run = self.inner.state.lock().await.run.clone();
+        run.step(input).map(drop)
     }
 
     pub(super) fn fail(&self, error: SwarmError) {

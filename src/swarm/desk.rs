@@ -16,7 +16,7 @@ use daa_core::fault::{Fault, Reaction};
 use daa_core::id::{ActionId, AgentId, IdError};
 use tokio::sync::Semaphore;
 
-use super::coordinator::Coordinator;
+use super::access::RunAccess;
 use super::error::SwarmError;
 use super::view::Duty;
 
@@ -94,7 +94,7 @@ async fn on_a_thread<T: Send + 'static>(
 pub struct Desk {
     agent: AgentId,
     shard: Digest,
-    coordinator: Coordinator,
+    coordinator: Arc<dyn RunAccess>,
     gate: Gate,
     trainer: Arc<dyn Trainer>,
     auditor: Arc<dyn ComputeBackend>,
@@ -105,10 +105,10 @@ impl Desk {
     /// A desk for `agent`, whose shard of that digest must be in the artefact store. `auditor` must be a backend of
     /// its own: an audit loads and unloads other members' shards.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         agent: AgentId,
         shard: Digest,
-        coordinator: Coordinator,
+        coordinator: Arc<dyn RunAccess>,
         gate: Gate,
         trainer: Arc<dyn Trainer>,
         auditor: Arc<dyn ComputeBackend>,
@@ -125,8 +125,8 @@ impl Desk {
 
     /// The run.
     #[must_use]
-    pub const fn coordinator(&self) -> &Coordinator {
-        &self.coordinator
+    pub fn coordinator(&self) -> &dyn RunAccess {
+        &*self.coordinator
     }
 
     /// The gate.

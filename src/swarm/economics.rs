@@ -6,7 +6,8 @@ use daa_core::amount::{Amount, Currency, Money};
 use daa_core::clock::Timestamp;
 use daa_core::id::{AccountId, AgentId};
 use daa_economy::{
-    Account, AccountKind, Budget, BudgetName, Command, LedgerChange, Period, Rejection, RunId, Transfer,
+    Account, AccountKind, Budget, BudgetName, Command, Ledger, LedgerChange, Period, Rejection, RunId,
+    Transfer,
 };
 
 use super::error::SwarmError;
@@ -74,12 +75,48 @@ impl Economics {
         Ok(())
     }
 
+    /// The same where members keep books of their own: the house endows each with its stake and nothing more, because what a member
+    /// spends on computation is its own money.
+    #[must_use]
+    pub const fn with_own_books(mut self) -> Self {
+        self.endowment = self.stake;
+        self
+    }
+
+    /// Opens a member's own books: its account, with what it may spend in all of the run, and its budgets. Repeating it has no effect.
+    ///
+    /// # Errors
+    /// [`SwarmError`] when the ledger fails.
+    pub async fn open_own_books(
+        &self,
+        ledger: &Ledger,
+        config: &RunConfig,
+        agent: &AgentId,
+    ) -> Result<(), SwarmError> {
+        let (accounts, run) = (Accounts::new()?, run_name(config)?);
+        let own = Self { endowment: self.spending_limit, ..self.clone() };
+        let opened = ledger.update(|change, now| {
+            for (id, kind) in
+                [(&accounts.mint, AccountKind::Issuance), (&accounts.compute, AccountKind::Treasury)]
+            {
+                change.step(Command::Open(Account::new(id.clone(), own.currency, kind)), now)?;
+            }
+            accounts.endow_agent(change, &run, &own, agent, now)
+        });
+        Ok(opened.await?)
+    }
+
     /// What so many examples cost; rounded up to the smallest unit.
     #[must_use]
     pub fn price_of(&self, examples: u64) -> Money {
         let units = self.compute_price.units().saturating_mul(u128::from(examples)).div_ceil(1_000);
         self.currency.units(units.max(1))
     }
+}
+
+/// The name of a run in streams and books.
+pub(super) fn run_name(config: &RunConfig) -> Result<RunId, SwarmError> {
+    Ok(RunId::new(config.run_id().to_string().chars().take(16).collect::<String>())?)
 }
 
 /// The accounts of a run, beside those of its agents.

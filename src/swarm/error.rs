@@ -1,5 +1,7 @@
 //! What can go wrong in a swarm.
 
+use std::sync::Arc;
+
 use daa_compute::backend::ComputePath;
 use daa_compute::checkpoint::CheckpointError;
 use daa_compute::config::RunConfigError;
@@ -42,6 +44,31 @@ pub enum SwarmError {
         /// What audits run on.
         expected: ComputePath,
     },
+    /// Evidence about something else than the audit that it was brought for.
+    #[error("the evidence of {auditor} is about another commitment than the audit")]
+    OtherEvidence {
+        /// Who brought it.
+        auditor: AgentId,
+    },
+    /// The coordinator does not take it, for a reason that will not change.
+    #[error("the coordinator does not take it: {reason}")]
+    Declined {
+        /// What it says.
+        reason: String,
+    },
+    /// What the coordinator shows is not the history of this run.
+    #[error("the coordinator shows what cannot be of this run: {reason}")]
+    WrongHistory {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The run cannot be followed any more.
+    #[error("the run cannot be followed any more")]
+    Lost(#[source] Arc<Self>),
+    /// The coordinator has not answered. What it was asked may have been done all the same.
+    #[cfg(feature = "net")]
+    #[error("the coordinator has not answered")]
+    Unanswered(#[source] daa_net::rpc::CallError),
     /// What the run pays and charges does not fit together.
     #[error("the economics cannot be: {reason}")]
     Economics {
@@ -181,7 +208,13 @@ impl Reaction for SwarmError {
     fn fault(&self) -> Fault {
         let own = match self {
             Self::Panicked { .. } => Fault::Bug,
-            Self::EvidenceFile { .. } | Self::NotYours { .. } | Self::OtherPath { .. } => Fault::Peer,
+            Self::EvidenceFile { .. }
+            | Self::NotYours { .. }
+            | Self::OtherPath { .. }
+            | Self::OtherEvidence { .. }
+            | Self::Declined { .. }
+            | Self::WrongHistory { .. } => Fault::Peer,
+            Self::Lost(error) => error.fault(),
             Self::Economics { .. } => Fault::Caller,
             _ => Fault::Environment,
         };
@@ -189,7 +222,12 @@ impl Reaction for SwarmError {
     }
 
     fn retry(&self) -> Retry {
-        let own = if matches!(self, Self::Contended { .. }) { Retry::Later } else { Retry::Never };
+        let own = match self {
+            Self::Contended { .. } => Retry::Later,
+            #[cfg(feature = "net")]
+            Self::Unanswered(_) => Retry::Later,
+            _ => Retry::Never,
+        };
         underneath!(self, retry, own)
     }
 }

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use super::desk::Desk;
 use super::error::SwarmError;
+use super::view::RunView;
 
 /// Joining the run, with a stake.
 pub const JOIN: &str = "swarm.join";
@@ -97,7 +98,7 @@ impl Executor for Work {
     /// Training and replaying have no effect beyond artefacts that nothing names yet. Everything else is in the
     /// run's history, or did not happen.
     async fn reconcile(&self, action: &Action) -> Result<Reconciled, ExecuteError> {
-        let view = self.desk.coordinator().view();
+        let view = self.desk.coordinator().latest().await.map_err(failed)?;
         let agent = self.desk.agent();
         let round = OfRound::deserialize(action.params()).map(|of| of.round);
         let open = view.open.as_ref().filter(|open| round.as_ref().is_ok_and(|round| *round == open.round));
@@ -107,7 +108,7 @@ impl Executor for Work {
         };
         let happened = match self.what {
             What::Train => false,
-            What::Audit => return Ok(self.audited_before(action)),
+            What::Audit => return Ok(self.audited_before(action, &view)),
             What::Join => view.members.get(agent).is_some_and(|member| member.standing == Standing::Live),
             What::Commit => accepted() || open.is_some_and(|open| open.committed.contains_key(agent)),
             What::Reveal => accepted() || open.is_some_and(|open| open.revealed.contains(agent)),
@@ -119,11 +120,11 @@ impl Executor for Work {
 
 impl Work {
     /// An audit whose verdict is in the run's history took place, and is to be paid for.
-    fn audited_before(&self, action: &Action) -> Reconciled {
+    fn audited_before(&self, action: &Action, view: &RunView) -> Reconciled {
         let coordinator = self.desk.coordinator();
         let Ok(commitment) = Commitment::deserialize(action.params()) else { return Reconciled::NotFound };
         let (agent, round) = (commitment.agent, commitment.round);
-        if coordinator.view().audits.contains_key(&(round, agent.clone())) {
+        if view.audits.contains_key(&(round, agent.clone())) {
             return Reconciled::NotFound;
         }
         let outcome = Outcome::new(json!({ "agent": agent, "round": round, "verdict": "already done" }));
@@ -207,9 +208,13 @@ pub(super) async fn trained_update(desk: &Desk, round: Round) -> Result<TrainedU
     }
 }
 
-/// All but one of these failures leave no effect behind: what the run takes, it takes in one append, and only an append
-/// that was not confirmed may have happened.
+/// Few of these failures leave an effect behind: what the run takes, it takes in one append, and only an append that was not
+/// confirmed may have happened, or what a coordinator elsewhere was asked and did not answer.
 fn failed(error: SwarmError) -> ExecuteError {
+    #[cfg(feature = "net")]
+    if matches!(&error, SwarmError::Unanswered(_)) {
+        return ExecuteError::interrupted(error);
+    }
     if matches!(&error, SwarmError::Append(AppendError::Unconfirmed { .. })) {
         return ExecuteError::interrupted(error);
     }

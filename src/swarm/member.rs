@@ -116,6 +116,7 @@ impl Member {
                 Duty::Wait => {
                     tokio::select! {
                         () = shutdown.requested() => return Ok(()),
+                        error = self.desk.coordinator().failed() => return Err(SwarmError::Lost(error)),
                         // The sender lives in the coordinator that this member holds.
                         _ = view.changed() => continue,
                     }

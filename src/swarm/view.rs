@@ -24,6 +24,8 @@ pub struct RunView {
     pub audits: BTreeMap<(Round, AgentId), Commitment>,
     /// Whether all is done.
     pub finished: bool,
+    /// How many events of the run it is made of.
+    pub(super) version: u64,
     /// The checkpoint of the parameters of each digest that an audit may still need.
     pub(super) checkpoints: BTreeMap<Digest, Digest>,
     submitted: BTreeMap<(Round, AgentId), Commitment>,
@@ -114,6 +116,7 @@ impl RunView {
 
     /// Takes the next event of the run.
     pub(super) fn apply(&mut self, event: &Event) {
+        self.version += 1;
         match event {
             Event::Joined { agent, shard } => {
                 let fresh = MemberView {
@@ -221,6 +224,12 @@ impl RunView {
         if let Some(open) = &mut self.open {
             open.stage = stage;
         }
+    }
+
+    /// Whether a submission of `agent` in a round was accepted.
+    #[cfg(feature = "net")]
+    pub(super) fn is_accepted(&self, agent: &AgentId, round: Round) -> bool {
+        self.members.get(agent).is_some_and(|member| member.accepted.contains(&round))
     }
 
     /// What `agent` has to do next. Audits come first, so that what an agent does does not depend on how fast

@@ -2,6 +2,7 @@
 
 mod crash;
 mod grow;
+mod processes;
 mod program;
 mod refusals;
 mod workflow_examples;

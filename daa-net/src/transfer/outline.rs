@@ -154,7 +154,7 @@ fn halves(values: &[ChainingValue]) -> Option<(&[ChainingValue], &[ChainingValue
 }
 
 /// Makes an outline of bytes as they come.
-struct Outlining {
+pub(super) struct Outlining {
     size: u64,
     values: Vec<ChainingValue>,
     /// The last group, which may be full: whether it is the only one is known when more comes.
@@ -164,11 +164,11 @@ struct Outlining {
 }
 
 impl Outlining {
-    fn new(group: u64) -> Self {
+    pub(super) fn new(group: u64) -> Self {
         Self { size: 0, values: Vec::new(), hasher: Hasher::new(), filled: 0, group }
     }
 
-    fn update(&mut self, mut bytes: &[u8]) {
+    pub(super) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.filled == self.group {
                 self.values.push(self.hasher.finalize_non_root());
@@ -185,7 +185,7 @@ impl Outlining {
         }
     }
 
-    fn finish(mut self) -> Outline {
+    pub(super) fn finish(mut self) -> Outline {
         if !self.values.is_empty() {
             self.values.push(self.hasher.finalize_non_root());
         }

@@ -29,6 +29,7 @@ mod nodes {
         services_nodes_and_names_are_found,
         leaves_of_a_hub_that_goes_find_another,
         who_was_there_before_finds_the_network_again,
+        who_is_called_by_its_id_is_found_again_and_nobody_else,
         who_waits_is_told_when_the_node_has_ended,
     );
 }
@@ -42,5 +43,6 @@ mod contents {
      what_was_left_in_the_middle_goes_on,
      who_ends_in_the_middle_is_replaced,
      no_more_groups_are_in_memory_than_was_said,
+     artefacts_are_shared_as_they_come_and_go,
     );
 }

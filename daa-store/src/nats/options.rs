@@ -180,6 +180,7 @@ impl NatsOptions {
 
     pub(super) async fn connect(&self, client: ConnectOptions) -> Result<async_nats::Client, BusError> {
         let what = "connect to NATS";
+        crate::tls::name_provider();
         let mut client = client.name(format!("daa-bus {}", self.name)).require_tls(self.require_tls);
         client = match &self.access {
             Access::Address => client,

@@ -122,6 +122,7 @@ impl RabbitOptions {
     }
 
     pub(super) async fn connect(&self) -> Result<Connection, BusError> {
+        crate::tls::name_provider();
         let what = "connect to RabbitMQ";
         let read = async |file: &PathBuf| {
             let file = file.clone();

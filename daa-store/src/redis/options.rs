@@ -84,6 +84,7 @@ impl RedisOptions {
     }
 
     pub(super) fn client(&self) -> Result<Client, RedisOptionsError> {
+        crate::tls::name_provider();
         let client = match (&self.root_certificates, self.info.addr()) {
             (Some(pem), ConnectionAddr::TcpTls { .. }) => {
                 let root_cert = Some(pem.clone());

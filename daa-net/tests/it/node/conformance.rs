@@ -11,9 +11,10 @@ use daa_net::record::{Service, Tier};
 use daa_net::rpc::prost::Message;
 use daa_net::rpc::{CallError, CallOptions, IdempotencyKey, Method, Refusal, Status};
 use daa_net::stream::{Protocol, StreamOptions};
+use daa_net::transport::ConnectError;
 use daa_net::{
-    BootstrapList, MemberState, MembershipOptions, Node, NodeDiscovery as _, NodeError, NodeId, NodeOptions,
-    Topology, TopologyOptions,
+    BootstrapList, MemberState, MembershipOptions, Node, NodeDiscovery as _, NodeError, NodeEvent, NodeId,
+    NodeOptions, Topology, TopologyOptions,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, oneshot};
@@ -422,6 +423,24 @@ pub(super) async fn leaves_of_a_hub_that_goes_find_another(world: World) {
     while leaf.neighbours().contains(&gone) || !is_home(&leaf.neighbours()) {
         events.recv().await.unwrap();
     }
+}
+
+pub(super) async fn who_is_called_by_its_id_is_found_again_and_nobody_else(world: World) {
+    let a = node(&world, options()).await;
+    let auth = auth();
+    let transport = world.join(auth.clone()).await;
+    let b = Node::start(&auth, transport.clone(), options()).await.unwrap();
+    b.serve("echo/1", async |asked| Ok(asked.body));
+    let wrong = a.connect(identity().node(), &b.addresses()).await.unwrap_err();
+    assert!(matches!(wrong, ConnectError::Handshake(_)), "{wrong:?}");
+
+    a.connect(b.id(), &b.addresses()).await.unwrap();
+    let mut events = a.events();
+    assert_eq!(a.call(b.id(), "echo/1", "one".into(), CallOptions::default()).await.unwrap(), "one");
+    // The other side ends the connection: the next request makes another one.
+    transport.disconnect(a.id()).await;
+    while events.recv().await.unwrap() != NodeEvent::Disconnected(b.id()) {}
+    assert_eq!(a.call(b.id(), "echo/1", "two".into(), CallOptions::default()).await.unwrap(), "two");
 }
 
 pub(super) async fn who_waits_is_told_when_the_node_has_ended(world: World) {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daa_core::artifact::{Artifacts as _, MemoryArtifacts};
 use daa_core::digest::Digest;
 use daa_net::transfer::{
-    FetchError, FetchOptions, FileSink, FileSource, GROUP, MemorySink, MemorySource, Misbehaved, Outline,
-    PeerEnd, Sink, Source,
+    ArtifactSource, FetchError, FetchOptions, FileSink, FileSource, GROUP, MemorySink, MemorySource,
+    Misbehaved, Outline, PeerEnd, Sink, Source,
 };
 use daa_net::{Node, NodeOptions};
 use tokio::sync::Notify;
@@ -300,4 +301,21 @@ pub(super) async fn no_more_groups_are_in_memory_than_was_said(world: World) {
     let fetched = a.fetch(Digest::of(&bytes), &from, &sink, options).await;
     assert!(matches!(fetched, Err(FetchError::Sink(_))), "{fetched:?}");
     assert!((1..=3).contains(&sink.most.load(Ordering::SeqCst)));
+}
+
+pub(super) async fn artefacts_are_shared_as_they_come_and_go(world: World) {
+    let artifacts = Arc::new(MemoryArtifacts::new());
+    let (a, peers) = nodes(&world, vec![Arc::new(ArtifactSource::new(artifacts.clone()))]).await;
+    let from = [peers[0].id()];
+    for size in [0, 5, GROUP, 3 * GROUP + 17] {
+        let bytes = content(size);
+        let digest = artifacts.put(bytes.clone().into()).await.unwrap();
+        let sink = MemorySink::new();
+        assert_eq!(a.fetch(digest, &from, &sink, FetchOptions::default()).await.unwrap().size, size);
+        assert!(sink.into_bytes() == bytes);
+        artifacts.remove(&digest).await.unwrap();
+        let gone = a.fetch(digest, &from, &MemorySink::new(), FetchOptions::default()).await.unwrap_err();
+        let FetchError::NoPeer { peers } = gone else { panic!("{gone:?}") };
+        assert_eq!(peers[&from[0]].ended, Some(PeerEnd::Missing));
+    }
 }
