@@ -1,5 +1,6 @@
 //! One node: a process that does what the lab tells it on its standard input.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +11,15 @@ use daa_net::record::{Service, Tier};
 use daa_net::rpc::CallOptions;
 use daa_net::transport::Transport as _;
 use daa_net::transport::libp2p::{Libp2pOptions, Libp2pTransport, Reachability};
-use daa_net::{MemberState, Node, NodeDiscovery as _, NodeId, NodeIdentity, NodeOptions, TopologyOptions};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::sync::mpsc;
+use daa_net::{
+    MemberState, Node, NodeDiscovery as _, NodeEvent, NodeId, NodeIdentity, NodeOptions, Topology,
+    TopologyEvent, TopologyOptions,
+};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::failure::Failure;
 use super::message::{Answer, Ask, Kind, Order, Part, Reached, Say, Status, Way};
@@ -24,13 +31,17 @@ const SERVICE: &str = "lab/echo";
 const TRIES: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
+/// How many lines wait in each direction.
+const LINES: usize = 64;
 
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a node until its input ends.
 pub(crate) fn run(part: &str) -> Result<ExitCode, Failure> {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let said = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = said.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(log).init();
     let part = serde_json::from_str(part).map_err(|error| Failure::node("a node", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::io("the runtime"))?;
@@ -43,35 +54,49 @@ pub(crate) fn run(part: &str) -> Result<ExitCode, Failure> {
 struct Own {
     node: Node,
     transport: Arc<Libp2pTransport>,
+    topology: watch::Receiver<Topology>,
 }
 
 async fn live(part: Part) -> Result<(), Anything> {
-    let (says, mut said) = mpsc::unbounded_channel::<Say>();
-    tokio::spawn(async move {
-        let mut out = tokio::io::stdout();
-        while let Some(say) = said.recv().await {
-            let Ok(mut line) = serde_json::to_vec(&say) else { return };
-            line.push(b'\n');
-            if out.write_all(&line).await.is_err() || out.flush().await.is_err() {
-                return;
-            }
-        }
-    });
+    let (says, said) = mpsc::channel(LINES);
+    let (ordered, mut orders) = mpsc::channel(LINES);
+    std::thread::spawn(move || speak(said));
+    std::thread::spawn(move || listen(&ordered));
     let own = start(&part).await?;
     let addresses = own.transport.addresses().iter().map(ToString::to_string).collect();
-    says.send(Say::Ready { node: own.node.id().to_string(), addresses })?;
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = orders.next_line().await? {
+    says.send(Say::Ready { node: own.node.id().to_string(), addresses }).await?;
+    while let Some(line) = orders.recv().await {
         let (order, own, says) = (serde_json::from_str::<Order>(&line)?, own.clone(), says.clone());
         tokio::spawn(async move {
             let answer = own.answer(order.ask).await;
             let answer = answer.unwrap_or_else(|error| Answer::Failed { why: error.to_string() });
             // The lab may have ended.
-            let _ = says.send(Say::Answer { id: order.id, answer });
+            let _ = says.send(Say::Answer { id: order.id, answer }).await;
         });
     }
     own.node.leave().await;
     Ok(())
+}
+
+/// Writes what the node says, a line each, as long as somebody reads it.
+fn speak(mut said: mpsc::Receiver<Say>) {
+    let mut out = std::io::stdout();
+    while let Some(say) = said.blocking_recv() {
+        let Ok(mut line) = serde_json::to_vec(&say) else { return };
+        line.push(b'\n');
+        if out.write_all(&line).is_err() || out.flush().is_err() {
+            return;
+        }
+    }
+}
+
+/// Hands over what the lab says, until it has ended.
+fn listen(ordered: &mpsc::Sender<String>) {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        if ordered.blocking_send(line).is_err() {
+            return;
+        }
+    }
 }
 
 async fn start(part: &Part) -> Result<Own, Anything> {
@@ -92,8 +117,21 @@ async fn start(part: &Part) -> Result<Own, Anything> {
     let options = NodeOptions::new().offering(SERVICE.parse()?).with_topology(topology);
     let options = if part.kind == Kind::Hub { options.with_tier(Tier::RegionalHub) } else { options };
     let node = Node::start(&auth, transport.clone(), options).await?;
+    let (told, topology) = watch::channel(Topology::default());
+    tokio::spawn(follow(node.events(), told));
     node.serve(ECHO, async |request| Ok(request.body));
-    Ok(Own { node, transport })
+    Ok(Own { node, transport, topology })
+}
+
+/// Remembers which topology the node has chosen.
+async fn follow(mut events: broadcast::Receiver<NodeEvent>, told: watch::Sender<Topology>) {
+    loop {
+        match events.recv().await {
+            Ok(NodeEvent::Topology(TopologyEvent::Chosen(topology))) => drop(told.send_replace(topology)),
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 impl Own {
@@ -127,6 +165,7 @@ impl Own {
                 _ => None,
             },
             alive: members.map(|member| member.node.to_string()).collect(),
+            topology: format!("{:?}", *self.topology.borrow()).to_lowercase(),
             neighbours: self.node.neighbours().iter().map(ToString::to_string).collect(),
             ways: peers.filter_map(|peer| Some((peer.to_string(), self.way(peer)?))).collect(),
         }

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::failure::Failure;
@@ -21,6 +20,8 @@ use super::tool::within;
 /// How long a node may take to begin, and to answer.
 const BEGIN: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(150);
+/// How many lines wait.
+const LINES: usize = 64;
 
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>>;
 
@@ -31,9 +32,21 @@ pub(crate) struct Remote {
     pub(crate) id: String,
     pub(crate) addresses: Vec<String>,
     next: AtomicU64,
-    input: AsyncMutex<ChildStdin>,
+    input: Mutex<ChildStdin>,
     waiting: Waiting,
-    process: Mutex<Child>,
+    process: Mutex<Process>,
+}
+
+/// A process that ends with who has it.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Remote {
@@ -51,7 +64,7 @@ impl Remote {
             }
             None => Stdio::null(),
         };
-        let mut process = Command::new(enter)
+        let process = Command::new(enter)
             .arg(namespace)
             .arg("--")
             .arg(program)
@@ -59,26 +72,27 @@ impl Remote {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
-            .kill_on_drop(true)
             .spawn()
             .map_err(Failure::io(&place.name))?;
-        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+        let mut process = Process(process);
+        let (Some(input), Some(output)) = (process.0.stdin.take(), process.0.stdout.take()) else {
             return Err(failed("it has no pipes"));
         };
-        let mut says = BufReader::new(output).lines();
-        let first = timeout(BEGIN, says.next_line()).await.map_err(|_| failed("it does not begin"))?;
-        let first = first.ok().flatten().ok_or_else(|| failed("it ended at once"))?;
+        let (says, mut said) = mpsc::channel(LINES);
+        std::thread::spawn(move || read(output, &says));
+        let first = timeout(BEGIN, said.recv()).await.map_err(|_| failed("it does not begin"))?;
+        let first = first.ok_or_else(|| failed("it ended at once"))?;
         let Ok(Say::Ready { node, addresses }) = serde_json::from_str(&first) else {
             return Err(failed(&first));
         };
         let waiting = Waiting::default();
-        tokio::spawn(hear(says, waiting.clone()));
+        tokio::spawn(hear(said, waiting.clone()));
         Ok(Self {
             place: place.clone(),
             id: node,
             addresses,
             next: AtomicU64::new(0),
-            input: AsyncMutex::new(input),
+            input: Mutex::new(input),
             waiting,
             process: Mutex::new(process),
         })
@@ -87,7 +101,7 @@ impl Remote {
     /// Kills the process, as nothing a node could prepare for.
     pub(crate) fn kill(&self) -> Result<(), Failure> {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        process.start_kill().map_err(Failure::io(&self.place.name))
+        process.0.kill().map_err(Failure::io(&self.place.name))
     }
 
     async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
@@ -97,7 +111,9 @@ impl Remote {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reply);
         let mut line = serde_json::to_vec(&Order { id, ask }).map_err(|error| failed(&error.to_string()))?;
         line.push(b'\n');
-        self.input.lock().await.write_all(&line).await.map_err(Failure::io(&self.place.name))?;
+        // It always reads, and a line is shorter than what a pipe holds.
+        let written = self.input.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+        written.map_err(Failure::io(&self.place.name))?;
         let answer = timeout(ANSWER, answer).await.map_err(|_| failed("it does not answer"))?;
         match answer.map_err(|_| failed("it has ended"))? {
             Answer::Failed { why } => Err(failed(&why)),
@@ -134,9 +150,18 @@ impl Remote {
     }
 }
 
+/// Hands over what a node says, until it ends.
+fn read(output: ChildStdout, says: &mpsc::Sender<String>) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        if says.blocking_send(line).is_err() {
+            return;
+        }
+    }
+}
+
 /// Hands answers to who waits for them, until the node ends.
-async fn hear(mut says: Lines<BufReader<ChildStdout>>, waiting: Waiting) {
-    while let Ok(Some(line)) = says.next_line().await {
+async fn hear(mut said: mpsc::Receiver<String>, waiting: Waiting) {
+    while let Some(line) = said.recv().await {
         if let Ok(Say::Answer { id, answer }) = serde_json::from_str(&line)
             && let Some(reply) = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
         {

@@ -47,3 +47,16 @@ fn nodes_learn_whether_others_can_call_them() {
 fn nodes_of_a_local_network_find_each_other_by_multicast() {
     assert_eq!(ways(&play(&["lan", "--loss", "0"]), 0), ["local"; 3]);
 }
+
+#[test]
+fn twenty_nodes_reach_each_other_and_the_leaves_of_a_killed_hub_find_others() {
+    let report = play(&["swarm"]);
+    let (before, after) = (ways(&report, 0), ways(&report, 1));
+    assert_eq!((before.len(), after.len()), (190, 171));
+    assert!([&before, &after].iter().all(|ways| !ways.contains(&"unreached")));
+    // The two of one flat; others that can be called, or punch holes; and those behind NATs that change ports.
+    for way in ["local", "direct", "punched", "relayed"] {
+        assert!(before.contains(&way), "{way}: {before:?}");
+    }
+    assert!(!report["rehomed"].as_array().unwrap().is_empty());
+}

@@ -75,15 +75,29 @@ async fn gather(cast: &Cast, plan: &Plan, report: &mut Report) -> Result<(), Fai
     let is_home = |one: &Status| one.neighbours.iter().filter(|node| hubs.contains(node)).count() >= HOMES;
     let homed = cast.until(LIMIT, |all| all.iter().skip(HUBS).all(is_home)).await?;
     report.check("each leaf is at home at two hubs", homed.is_some(), seconds(homed));
-    if homed.is_none() {
-        let statuses = cast.statuses().await?;
-        for (node, status) in cast.nodes.iter().zip(&statuses).skip(HUBS).filter(|(_, one)| !is_home(one)) {
-            let (name, all) = (&node.place.name, status.neighbours.len());
-            let homes = status.neighbours.iter().filter(|node| hubs.contains(node)).count();
-            report.note(format!("{name} has {all} neighbours, {homes} of them hubs"));
+    for (node, status) in cast.nodes.iter().zip(&cast.statuses().await?).skip(HUBS) {
+        if !is_home(status) {
+            report.note(homeless(cast, node, status));
         }
     }
     Ok(())
+}
+
+/// What a leaf that is not at home sees.
+fn homeless(cast: &Cast, leaf: &Remote, status: &Status) -> String {
+    let names = |is: &dyn Fn(&Remote) -> bool| {
+        let names = cast.nodes.iter().filter(|node| is(node)).map(|node| node.place.name.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let is_hub = |node: &Remote| kind(&node.place.name) == Kind::Hub;
+    format!(
+        "{} is in a {} with [{}]; of the hubs it knows [{}], and is connected to [{}]",
+        leaf.place.name,
+        status.topology,
+        names(&|node| status.neighbours.contains(&node.id)),
+        names(&|node| is_hub(node) && status.alive.contains(&node.id)),
+        names(&|node| is_hub(node) && status.ways.contains_key(&node.id)),
+    )
 }
 
 fn hubs(cast: &Cast) -> Vec<String> {
@@ -186,7 +200,8 @@ async fn lose_a_hub(cast: &mut Cast, report: &mut Report) -> Result<(), Failure>
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for name in leaves.iter().filter(|name| moved.iter().all(|rehomed| rehomed.leaf != **name)) {
-        report.note(format!("{name} is not at home at two hubs"));
+        let leaf = cast.named(name)?;
+        report.note(homeless(cast, leaf, &leaf.status().await?));
     }
     let seen = format!("{} of {}", moved.len(), leaves.len());
     let slowest = moved.iter().map(|rehomed| rehomed.seconds).fold(0.0, f64::max);

@@ -1,6 +1,6 @@
 //! One connection: the handshake first, then streams.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use libp2p::core::upgrade::ReadyUpgrade;
 use libp2p::swarm::handler::{
     ConnectionEvent, ConnectionHandlerEvent, DialUpgradeError, FullyNegotiatedInbound,
-    FullyNegotiatedOutbound, StreamUpgradeError,
+    FullyNegotiatedOutbound, ProtocolSupport, StreamUpgradeError,
 };
 use libp2p::swarm::{ConnectionHandler, Stream, StreamProtocol, SubstreamProtocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +23,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
 use super::gate::Gate;
-use super::offer::{AUTH, Offer, STREAM};
+use super::offer::{AUTH, Offer, STREAM, TRIES};
 use crate::auth::{Auth, AuthError, Ends, HandshakeError, Session};
 use crate::node_id::NodeId;
 use crate::stream::{Carrier, PeerStream, Protocol, StreamError, StreamOptions};
@@ -139,7 +139,7 @@ pub(super) struct Handler {
     accepting: FuturesUnordered<Task<()>>,
     streams: mpsc::Sender<PeerStream>,
     metering: Metering,
-    events: VecDeque<FromHandler>,
+    events: VecDeque<Event>,
     is_superseded: bool,
     /// When who has not begun the handshake has been here for long enough, whatever else it does.
     deadline: Pin<Box<Sleep>>,
@@ -196,7 +196,11 @@ impl Handler {
     fn fail(&mut self, error: HandshakeError) {
         self.state = State::Failed;
         self.early.clear();
-        self.events.push_back(FromHandler::Failed(error));
+        self.tell(FromHandler::Failed(error));
+    }
+
+    fn tell(&mut self, event: FromHandler) {
+        self.events.push_back(ConnectionHandlerEvent::NotifyBehaviour(event));
     }
 
     fn proved(&mut self, session: &Session, stream: AuthStream) {
@@ -205,7 +209,7 @@ impl Handler {
         self.live = Some(live.clone());
         self.asks = Some(asked);
         self.state = State::Tell(stream);
-        self.events.push_back(FromHandler::Proved { live, asks });
+        self.tell(FromHandler::Proved { live, asks });
     }
 
     /// The rest of the node knows the peer.
@@ -291,7 +295,11 @@ impl Handler {
                     match done {
                         Ok((stream, is_relay)) => {
                             self.gate.open();
-                            self.events.push_back(FromHandler::Opened { is_relay });
+                            // All that is behind the gate is the same in all nodes. What identify says was perhaps said before it opened, and
+                            // a push that overtakes it is lost (libp2p-identify 0.48).
+                            let answers = ProtocolSupport::Added(HashSet::from([TRIES]));
+                            self.events.push_back(ConnectionHandlerEvent::ReportRemoteProtocols(answers));
+                            self.tell(FromHandler::Opened { is_relay });
                             drop(stream);
                         }
                         // The connection is about to be lost.
@@ -352,7 +360,7 @@ impl ConnectionHandler for Handler {
         }
         self.poll_state(cx);
         if let Some(event) = self.events.pop_front() {
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
+            return Poll::Ready(event);
         }
         if !matches!(self.state, State::Failed)
             && let Some(why) = self.verdict.poll(cx)

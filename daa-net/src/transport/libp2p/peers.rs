@@ -543,12 +543,14 @@ mod tests {
                 links.iter().map(|link| link.connection.to_string().parse().unwrap()).collect();
             (admitted, order)
         };
+        let instead_of = |number| Admitted::Instead(ConnectionId::new_unchecked(number));
         assert_eq!(comes(1, true, 0), (Admitted::Yes, vec![1]));
         assert_eq!(comes(2, false, 1), (Admitted::Yes, vec![2, 1]));
         assert_eq!(comes(3, false, 2), (Admitted::Yes, vec![3, 2, 1]));
-        assert_eq!(comes(4, false, 59), (Admitted::No, vec![3, 2, 1]));
-        let instead = Admitted::Instead(ConnectionId::new_unchecked(1));
-        assert_eq!(comes(5, true, 60), (instead, vec![3, 2, 5]));
-        assert_eq!(comes(6, false, 61), (Admitted::No, vec![3, 2, 5]), "the last one is new");
+        assert_eq!(comes(4, true, 59), (Admitted::No, vec![3, 2, 1]), "the last one is not old enough");
+        assert_eq!(comes(5, false, 59), (instead_of(1), vec![5, 3, 2]), "what is relayed gives way");
+        assert_eq!(comes(6, false, 60), (Admitted::No, vec![5, 3, 2]), "what is direct does not");
+        assert_eq!(comes(7, true, 61), (instead_of(2), vec![5, 3, 7]));
+        assert_eq!(comes(8, true, 62), (Admitted::No, vec![5, 3, 7]), "the last one is new");
     }
 }

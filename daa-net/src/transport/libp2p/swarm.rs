@@ -294,8 +294,6 @@ impl Task {
                 if is_relay {
                     self.relays.found(peer);
                 }
-                // Identify tells of protocols that change, but not if they do so before it has asked who the peer is.
-                self.swarm.behaviour_mut().identify.push([peer]);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Autonat(tried)) => {
                 tracing::debug!(address = %tried.tested_addr, result = ?tried.result, "somebody tried to call this node");

@@ -149,10 +149,22 @@ async fn who_cannot_be_called_has_relays_by_itself_and_another_one_when_one_goes
     let caller = start(Libp2pOptions::new()).await;
     assert_eq!(caller.connect(Some(hidden.node()), &hidden.addresses()).await.unwrap(), hidden.node());
     assert_eq!(caller.address_of(&hidden.node()), None);
-    assert_eq!(
-        (hidden.reachability(), relays[0].reachability()),
-        (Reachability::Unknown, Reachability::Public)
-    );
+    assert_ne!(hidden.reachability(), Reachability::Public);
+    assert_eq!(relays[0].reachability(), Reachability::Public);
+}
+
+#[tokio::test]
+async fn who_cannot_be_called_learns_it_from_whom_it_called() {
+    let open = start(on("/ip4/127.0.0.1/udp/0/quic-v1")).await;
+    let hidden = start(Libp2pOptions::new()).await;
+    hidden.connect(Some(open.node()), &open.addresses()).await.unwrap();
+    let tried = async {
+        while hidden.reachability() == Reachability::Unknown {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), tried).await.expect("nobody tries to call it");
+    assert_eq!(hidden.reachability(), Reachability::Private);
 }
 
 #[tokio::test]
