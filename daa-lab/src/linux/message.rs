@@ -73,8 +73,6 @@ pub(crate) struct Status {
     pub(crate) is_public: Option<bool>,
     /// The members that are alive, itself left out.
     pub(crate) alive: Vec<String>,
-    /// What it takes the best topology to be.
-    pub(crate) topology: String,
     pub(crate) neighbours: Vec<String>,
     /// How it is connected to whom.
     pub(crate) ways: BTreeMap<String, Way>,

@@ -12,11 +12,9 @@ use daa_net::rpc::CallOptions;
 use daa_net::transport::Transport as _;
 use daa_net::transport::libp2p::{Libp2pOptions, Libp2pTransport, Reachability};
 use daa_net::{
-    MemberState, Node, NodeDiscovery as _, NodeEvent, NodeId, NodeIdentity, NodeOptions, Topology,
-    TopologyEvent, TopologyOptions,
+    MemberState, Node, NodeDiscovery as _, NodeId, NodeIdentity, NodeOptions, Topology, TopologyOptions,
 };
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::mpsc;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -54,7 +52,6 @@ pub(crate) fn run(part: &str) -> Result<ExitCode, Failure> {
 struct Own {
     node: Node,
     transport: Arc<Libp2pTransport>,
-    topology: watch::Receiver<Topology>,
 }
 
 async fn live(part: Part) -> Result<(), Anything> {
@@ -112,26 +109,13 @@ async fn start(part: &Part) -> Result<Own, Anything> {
         Kind::Local => options.lan_only(),
     };
     let transport = Arc::new(Libp2pTransport::start(auth.clone(), options).await?);
-    // So few that neither a mesh of all nor a star has room, with twenty nodes.
-    let topology = TopologyOptions::default().with_meshes(8, 16).with_capacity(16);
+    // With twenty nodes a mesh costs less, and a ring nearly as little: what is to be seen here is how leaves lose a hub.
+    let topology = TopologyOptions::default().always(Topology::Hierarchical);
     let options = NodeOptions::new().offering(SERVICE.parse()?).with_topology(topology);
     let options = if part.kind == Kind::Hub { options.with_tier(Tier::RegionalHub) } else { options };
     let node = Node::start(&auth, transport.clone(), options).await?;
-    let (told, topology) = watch::channel(Topology::default());
-    tokio::spawn(follow(node.events(), told));
     node.serve(ECHO, async |request| Ok(request.body));
-    Ok(Own { node, transport, topology })
-}
-
-/// Remembers which topology the node has chosen.
-async fn follow(mut events: broadcast::Receiver<NodeEvent>, told: watch::Sender<Topology>) {
-    loop {
-        match events.recv().await {
-            Ok(NodeEvent::Topology(TopologyEvent::Chosen(topology))) => drop(told.send_replace(topology)),
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
-    }
+    Ok(Own { node, transport })
 }
 
 impl Own {
@@ -165,7 +149,6 @@ impl Own {
                 _ => None,
             },
             alive: members.map(|member| member.node.to_string()).collect(),
-            topology: format!("{:?}", *self.topology.borrow()).to_lowercase(),
             neighbours: self.node.neighbours().iter().map(ToString::to_string).collect(),
             ways: peers.filter_map(|peer| Some((peer.to_string(), self.way(peer)?))).collect(),
         }

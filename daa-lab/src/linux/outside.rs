@@ -20,6 +20,15 @@ pub(crate) fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
+/// Ends this process, and with it everything inside, when the one outside has ended.
+pub(crate) fn end_with_outside() {
+    std::thread::spawn(|| {
+        // Nothing is ever written: it returns at the end.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
+}
+
 /// Runs this program again, inside, and gives its end.
 pub(crate) fn enter(args: &Args) -> Result<ExitCode, Failure> {
     let flags = possible()?;
@@ -30,7 +39,11 @@ pub(crate) fn enter(args: &Args) -> Result<ExitCode, Failure> {
     let program = std::env::current_exe().map_err(Failure::io("this program"))?;
     let mut command = Command::new("unshare");
     command.args(flags).arg("--").arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1");
-    let status = command.status().map_err(Failure::io("unshare"))?;
+    let mut inside = command.stdin(Stdio::piped()).spawn().map_err(Failure::io("unshare"))?;
+    // It ends with this process, which has the other end: `unshare` takes no notice of the signals that end programs.
+    let held = inside.stdin.take();
+    let status = inside.wait().map_err(Failure::io("unshare"))?;
+    drop(held);
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(1)))
 }

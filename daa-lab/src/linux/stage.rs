@@ -8,11 +8,12 @@ use daa_core::seed::Seed;
 use super::failure::Failure;
 use super::report::{Report, Screen};
 use super::wire::Weather;
-use super::{ground, line, scene};
+use super::{ground, line, outside, scene};
 use crate::args::Args;
 
 /// Plays a scene.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    outside::end_with_outside();
     let began = Instant::now();
     let plan = scene::plan(args.scene);
     let mut report = Report::new(args, Screen::new());

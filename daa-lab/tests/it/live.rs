@@ -1,7 +1,9 @@
 //! Scenes in namespaces of this machine. Each has two cores to itself: one after the other.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -59,4 +61,31 @@ fn twenty_nodes_reach_each_other_and_the_leaves_of_a_killed_hub_find_others() {
         assert!(before.contains(&way), "{way}: {before:?}");
     }
     assert!(!report["rehomed"].as_array().unwrap().is_empty());
+}
+
+/// The processes that were started with this among their arguments.
+fn running(argument: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())).count()
+}
+
+#[test]
+fn nothing_is_left_when_the_program_is_killed() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // No other lab has this seed.
+    let seed = format!("{}", 4_000_000_000_u64 + u64::from(std::process::id()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nat_lab"));
+    let command = command.args(["symmetric", "--seed", &seed]).stdout(Stdio::piped());
+    let mut lab = command.spawn().unwrap();
+    let mut lines = BufReader::new(lab.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("a relay listens for each of them")));
+    assert!(running(&seed) >= 2, "the one outside and the one inside");
+    lab.kill().unwrap();
+    lab.wait().unwrap();
+    let killed = Instant::now();
+    while running(&seed) > 0 {
+        assert!(killed.elapsed() < Duration::from_secs(30), "{} are left", running(&seed));
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

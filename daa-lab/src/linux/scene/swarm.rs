@@ -91,9 +91,8 @@ fn homeless(cast: &Cast, leaf: &Remote, status: &Status) -> String {
     };
     let is_hub = |node: &Remote| kind(&node.place.name) == Kind::Hub;
     format!(
-        "{} is in a {} with [{}]; of the hubs it knows [{}], and is connected to [{}]",
+        "{} keeps to [{}]; of the hubs it knows [{}], and is connected to [{}]",
         leaf.place.name,
-        status.topology,
         names(&|node| status.neighbours.contains(&node.id)),
         names(&|node| is_hub(node) && status.alive.contains(&node.id)),
         names(&|node| is_hub(node) && status.ways.contains_key(&node.id)),

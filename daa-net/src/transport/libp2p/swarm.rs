@@ -290,10 +290,8 @@ impl Task {
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ExternalAddrExpired { .. } => self.readdress(),
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.relays.gone(peer_id),
-            SwarmEvent::Behaviour(BehaviourEvent::Peers(Opened { peer, is_relay })) => {
-                if is_relay {
-                    self.relays.found(peer);
-                }
+            SwarmEvent::Behaviour(BehaviourEvent::Peers(Opened { peer, is_relay: true })) => {
+                self.relays.found(peer);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Autonat(tried)) => {
                 tracing::debug!(address = %tried.tested_addr, result = ?tried.result, "somebody tried to call this node");
