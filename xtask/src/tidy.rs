@@ -12,10 +12,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("daa-store", &["daa-core"]),
     ("daa-crypto", &[]),
     ("daa-net", &["daa-core", "daa-crypto"]),
+    ("daa-lab", &["daa-core", "daa-crypto", "daa-net"]),
     ("daa-rules", &["daa-core"]),
     ("daa-economy", &["daa-core"]),
     ("daa-compute", &["daa-core"]),
-    ("daa", &["daa-core", "daa-store", "daa-crypto", "daa-net", "daa-rules", "daa-economy", "daa-compute"]),
+    (
+        "daa",
+        &[
+            "daa-core",
+            "daa-store",
+            "daa-crypto",
+            "daa-net",
+            "daa-lab",
+            "daa-rules",
+            "daa-economy",
+            "daa-compute",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
