@@ -155,11 +155,9 @@ impl Own {
     }
 
     fn way(&self, node: NodeId) -> Option<Way> {
-        if self.transport.address_of(&node).is_some() {
-            Some(Way::Direct)
-        } else {
-            self.transport.peers().contains(&node).then_some(Way::Relayed)
-        }
+        let address = self.transport.address_of(&node)?;
+        let is_relayed = address.to_string().contains("/p2p-circuit");
+        Some(if is_relayed { Way::Relayed } else { Way::Direct })
     }
 
     async fn reach(&self, node: NodeId) -> Result<Reached, Anything> {
