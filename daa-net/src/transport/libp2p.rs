@@ -10,7 +10,9 @@ mod limits;
 mod offer;
 mod options;
 mod peers;
+mod quic;
 mod swarm;
+mod tls;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +65,7 @@ impl Libp2pTransport {
     /// Listens, and waits for who calls. Its libp2p identity is made anew: the node is known by its own key.
     ///
     /// # Errors
-    /// [`TransportError::KeyLog`], [`TransportError::Listen`], [`TransportError::Setup`].
+    /// [`TransportError::Listen`], [`TransportError::Setup`].
     ///
     /// # Cancel safety
     /// Then nothing listens.
