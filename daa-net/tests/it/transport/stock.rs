@@ -97,55 +97,6 @@ async fn a_stranger_is_identified_and_pinged_and_refused_for_the_rest_on_quic() 
     a_stranger_is_identified_and_pinged_and_refused_for_the_rest("/ip4/127.0.0.1/udp/0/quic-v1").await;
 }
 
-/// A stock node that is called learns who calls and pings it, and is told nothing else.
-async fn a_stock_node_that_is_called_is_identified_and_pinged_and_is_no_node(listen: &str) {
-    let ours = Libp2pTransport::start(auth(), Libp2pOptions::new()).await.unwrap();
-    let mut stock = stock();
-    stock.listen_on(listen.parse().unwrap()).unwrap();
-    let address = loop {
-        if let SwarmEvent::NewListenAddr { address, .. } = stock.select_next_some().await {
-            break address;
-        }
-    };
-    let (mut is_identified, mut is_pinged) = (false, false);
-    let listening = async {
-        while !(is_identified && is_pinged) {
-            match stock.select_next_some().await {
-                SwarmEvent::Behaviour(StockEvent::Identify(identify::Event::Received { info, .. })) => {
-                    assert_eq!(info.protocol_version, "/daa/1");
-                    is_identified = true;
-                }
-                SwarmEvent::Behaviour(StockEvent::Ping(ping::Event { result: Ok(_), .. })) => is_pinged = true,
-                _ => {}
-            }
-        }
-        // Until it is hung up on.
-        while !matches!(stock.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {}
-    };
-    let calling = async {
-        // It is hung up on as soon as it does not know the handshake: it may take some calls until all is seen.
-        loop {
-            let met = ours.connect(None, std::slice::from_ref(&address)).await;
-            assert!(matches!(met, Err(ConnectError::Handshake(_))), "{met:?}");
-        }
-    };
-    tokio::select! {
-        () = listening => {}
-        () = calling => {}
-    }
-    assert_eq!(ours.peers(), []);
-}
-
-#[tokio::test]
-async fn a_stock_node_that_is_called_is_identified_and_pinged_and_is_no_node_on_tcp() {
-    a_stock_node_that_is_called_is_identified_and_pinged_and_is_no_node("/ip4/127.0.0.1/tcp/0").await;
-}
-
-#[tokio::test]
-async fn a_stock_node_that_is_called_is_identified_and_pinged_and_is_no_node_on_quic() {
-    a_stock_node_that_is_called_is_identified_and_pinged_and_is_no_node("/ip4/127.0.0.1/udp/0/quic-v1").await;
-}
-
 #[tokio::test]
 async fn who_does_not_know_the_handshake_is_no_node() {
     let (ours, ..) = ours("/ip4/127.0.0.1/tcp/0").await;

@@ -14,6 +14,7 @@ use super::*;
 mod hostile;
 mod places;
 mod punching;
+mod stock;
 
 /// A transport that is not run yet.
 struct Peer {
