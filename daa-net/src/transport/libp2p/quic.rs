@@ -98,7 +98,10 @@ impl QuicTransport {
 
     /// A listener from whose port that address can be called: always the same one, so that a NAT sees one port.
     fn listener_for(&self, remote: &SocketAddr) -> Option<&Listener> {
-        self.listeners.iter().filter(|listener| listener.reaches(remote)).min_by_key(|listener| listener.place())
+        self.listeners
+            .iter()
+            .filter(|listener| listener.reaches(remote))
+            .min_by_key(|listener| listener.place())
     }
 
     /// Where to call an address from.
@@ -137,7 +140,11 @@ impl QuicTransport {
         Ok(Making::of(async move {
             let made = timeout(CALL, punch::until_it_comes(&socket, remote, arrival));
             let (found, connection) = made.await.map_err(|_| QuicError::TimedOut)??.await?;
-            if found == peer { Ok((found, connection)) } else { Err(Refused::WrongPeer { expected: peer, found }.into()) }
+            if found == peer {
+                Ok((found, connection))
+            } else {
+                Err(Refused::WrongPeer { expected: peer, found }.into())
+            }
         }))
     }
 
@@ -178,10 +185,7 @@ fn answer(incoming: Incoming, place: Option<Place>, strangers: Strangers) -> Mak
     })
 }
 
-fn authenticated(
-    connection: quinn::Connection,
-    strangers: &Strangers,
-) -> Made {
+fn authenticated(connection: quinn::Connection, strangers: &Strangers) -> Made {
     let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<_>>().ok());
     let peer = proved(shown.as_deref().map_or(&[][..], Vec::as_slice))?;
     let stranger = strangers.enter(peer, connection.clone());
@@ -195,8 +199,11 @@ impl Transport for QuicTransport {
     type Dial = Making;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), Failure<QuicError>> {
-        let Some((local, None)) = parse(&address) else { return Err(Failure::MultiaddrNotSupported(address)) };
-        let listener = Listener::new(id, local, &self.settings).map_err(|error| Failure::Other(error.into()))?;
+        let Some((local, None)) = parse(&address) else {
+            return Err(Failure::MultiaddrNotSupported(address));
+        };
+        let listener =
+            Listener::new(id, local, &self.settings).map_err(|error| Failure::Other(error.into()))?;
         self.listeners.push(listener);
         // From now on it is the port that others see.
         let [four, six] = &mut self.callers;
@@ -208,7 +215,9 @@ impl Transport for QuicTransport {
     }
 
     fn remove_listener(&mut self, id: ListenerId) -> bool {
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.id() == id) else { return false };
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.id() == id) else {
+            return false;
+        };
         listener.close();
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -256,7 +265,12 @@ impl Transport for QuicTransport {
                         // Who is flooded on one port listens on the others, too.
                         this.listeners.rotate_left(1);
                         let (local_addr, send_back_addr) = (multiaddr(local), multiaddr(remote));
-                        return Poll::Ready(Event::Incoming { listener_id: id, upgrade, local_addr, send_back_addr });
+                        return Poll::Ready(Event::Incoming {
+                            listener_id: id,
+                            upgrade,
+                            local_addr,
+                            send_back_addr,
+                        });
                     }
                     answers += 1;
                     if answers == ANSWERS {

@@ -22,8 +22,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ServerConfig, version};
 
 pub(super) use upgrade::TlsUpgrade;
-pub(super) use verifier::{Refused, proved};
 use verifier::Verifier;
+pub(super) use verifier::{Refused, proved};
 
 /// The name of what is spoken inside (RFC 7301).
 const ALPN: &[u8] = b"libp2p";

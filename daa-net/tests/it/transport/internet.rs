@@ -228,7 +228,8 @@ async fn the_keys_of_connections_are_written_into_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let name = "transport::internet::the_keys_of_connections_are_written_into_no_file";
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    let child = child.args(["--exact", name]).env(CHILD, "1").env("SSLKEYLOGFILE", folder.path().join("keys"));
+    let child =
+        child.args(["--exact", name]).env(CHILD, "1").env("SSLKEYLOGFILE", folder.path().join("keys"));
     let output = child.output().unwrap();
     assert!(
         output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed"),

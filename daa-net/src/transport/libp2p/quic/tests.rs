@@ -129,7 +129,10 @@ async fn peers_meet_and_talk() {
         talks(&mut theirs, &mut ours).await;
         poll_fn(|cx| ours.poll_close_unpin(cx)).await.unwrap();
         let end = poll_fn(|cx| theirs.poll_inbound_unpin(cx)).await;
-        assert!(matches!(end, Err(QuicError::Connection(quinn::ConnectionError::ApplicationClosed(_)))), "{end:?}");
+        assert!(
+            matches!(end, Err(QuicError::Connection(quinn::ConnectionError::ApplicationClosed(_)))),
+            "{end:?}"
+        );
     }
 }
 
@@ -205,7 +208,8 @@ async fn who_calls_asks_for_the_post_quantum_group_and_its_fast_cipher_and_names
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = Endpoint::server(quinn::ServerConfig::with_crypto(crypto), local).unwrap();
     let mut a = Peer::new();
-    let making = a.dial(&multiaddr(server.local_addr().unwrap()), None, Role::Dialer, PortUse::Reuse).unwrap();
+    let making =
+        a.dial(&multiaddr(server.local_addr().unwrap()), None, Role::Dialer, PortUse::Reuse).unwrap();
     let answering = async { server.accept().await.unwrap().await };
     let (refused, _) = tokio::join!(making, answering);
     assert!(refused.is_err());
@@ -213,5 +217,8 @@ async fn who_calls_asks_for_the_post_quantum_group_and_its_fast_cipher_and_names
     let aes = CipherSuite::TLS13_AES_256_GCM_SHA384;
     let is_fast = FrameCipher::supported().contains(&FrameCipher::Aes256Gcm);
     let first = if is_fast { aes } else { CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 };
-    assert_eq!((ciphers[0], groups, name), (first, vec![NamedGroup::X25519MLKEM768, NamedGroup::X25519], None));
+    assert_eq!(
+        (ciphers[0], groups, name),
+        (first, vec![NamedGroup::X25519MLKEM768, NamedGroup::X25519], None)
+    );
 }

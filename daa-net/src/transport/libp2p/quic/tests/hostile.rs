@@ -145,5 +145,8 @@ async fn nothing_is_computed_for_who_is_turned_away() {
     };
     let (made, ()) = tokio::join!(making, turned_away);
     let refused = made.unwrap_err();
-    assert!(matches!(refused, QuicError::Connection(quinn::ConnectionError::ConnectionClosed(_))), "{refused:?}");
+    assert!(
+        matches!(refused, QuicError::Connection(quinn::ConnectionError::ConnectionClosed(_))),
+        "{refused:?}"
+    );
 }

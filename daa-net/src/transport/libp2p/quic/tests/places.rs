@@ -60,7 +60,10 @@ async fn who_listens_everywhere_tells_where_that_is_in_each_family_by_itself() {
 async fn what_is_taken_cannot_be_listened_on() {
     let mut a = Peer::listening("/ip4/127.0.0.1/udp/0/quic-v1").await;
     let again = a.at[0].clone();
-    assert!(matches!(a.transport.listen_on(ListenerId::next(), again), Err(Failure::Other(QuicError::Io(_)))));
+    assert!(matches!(
+        a.transport.listen_on(ListenerId::next(), again),
+        Err(Failure::Other(QuicError::Io(_)))
+    ));
     let other = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
     let listening = a.transport.listen_on(ListenerId::next(), other);
     assert!(matches!(listening, Err(Failure::MultiaddrNotSupported(_))));
@@ -100,7 +103,9 @@ async fn who_listens_no_more_keeps_its_connections() {
     let (ours, (_, mut theirs)) = tokio::join!(making, theirs);
     let (_, mut ours) = ours.unwrap();
     assert!(b.transport.remove_listener(id));
-    assert!(matches!(b.next().await, Event::ListenerClosed { listener_id, reason: Ok(()) } if listener_id == id));
+    assert!(
+        matches!(b.next().await, Event::ListenerClosed { listener_id, reason: Ok(()) } if listener_id == id)
+    );
     assert!(!b.transport.remove_listener(id));
     talks(&mut ours, &mut theirs).await;
     talks(&mut theirs, &mut ours).await;
