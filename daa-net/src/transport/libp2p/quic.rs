@@ -33,7 +33,7 @@ use super::tls::{Refused, Tls, proved};
 use admission::{Admission, Answer, Place};
 use connection::QuicConnection;
 use listener::{Listener, Noticed};
-use punch::Punches;
+use punch::{Hole, Punches};
 use settings::Settings;
 
 pub(super) use strangers::Strangers;
@@ -136,26 +136,26 @@ impl QuicTransport {
     fn punch(&mut self, remote: SocketAddr, peer: PeerId) -> Result<Making, QuicError> {
         let listener = self.listener_for(&remote).ok_or(QuicError::NoListener)?;
         let socket = listener.socket()?;
-        let arrival = self.punches.expect(remote)?;
+        let arrivals = self.punches.expect(remote)?;
         Ok(Making::of(async move {
-            let made = timeout(CALL, punch::until_it_comes(&socket, remote, arrival));
-            let (found, connection) = made.await.map_err(|_| QuicError::TimedOut)??.await?;
-            if found == peer {
-                Ok((found, connection))
-            } else {
-                Err(Refused::WrongPeer { expected: peer, found }.into())
-            }
+            let made = timeout(CALL, punch::until_it_comes(&socket, (remote, peer), arrivals));
+            made.await.map_err(|_| QuicError::TimedOut)?
         }))
     }
 
     /// What becomes of somebody who calls.
     fn came(&mut self, incoming: Incoming) -> Option<Making> {
         let remote = incoming.remote_address();
-        if let Some(awaited) = self.punches.take(&remote) {
-            let making = answer(incoming, None, self.strangers.clone());
-            return awaited.send(making).err();
-        }
-        match self.admission.admit(remote, incoming.remote_address_validated(), Instant::now()) {
+        let is_proved = incoming.remote_address_validated();
+        let admitted = match self.punches.of(&remote, is_proved) {
+            Some(Hole::Open(awaited)) => {
+                awaited.send(answer(incoming, None, self.strangers.clone()));
+                return None;
+            }
+            Some(Hole::Crowded) if !is_proved => Answer::Retry,
+            _ => self.admission.admit(remote, is_proved, Instant::now()),
+        };
+        match admitted {
             Answer::Accept(place) => Some(answer(incoming, Some(place), self.strangers.clone())),
             Answer::Retry => {
                 if incoming.retry().is_err() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use if_watch::IfEvent;
 use if_watch::tokio::IfWatcher;
@@ -44,7 +44,6 @@ pub(super) struct Listener {
     addresses: BTreeSet<IpAddr>,
     noticed: VecDeque<Noticed>,
     is_closed: bool,
-    waker: Option<Waker>,
 }
 
 impl Listener {
@@ -63,7 +62,6 @@ impl Listener {
             addresses: BTreeSet::new(),
             noticed: VecDeque::new(),
             is_closed: false,
-            waker: None,
         };
         if listener.watcher.is_none() {
             listener.up(local.ip());
@@ -119,9 +117,6 @@ impl Listener {
         self.watcher = None;
         self.noticed.clear();
         self.noticed.push_back(Noticed::Closed(reason));
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 
     fn up(&mut self, ip: IpAddr) {
@@ -170,10 +165,7 @@ impl Listener {
                 self.end(Err(io::ErrorKind::NotConnected.into()));
                 self.noticed.pop_front().map_or(Poll::Pending, Poll::Ready)
             }
-            Poll::Pending => {
-                self.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
+            Poll::Pending => Poll::Pending,
         }
     }
 }

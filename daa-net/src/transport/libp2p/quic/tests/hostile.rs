@@ -5,7 +5,7 @@ use tokio::net::UdpSocket;
 use super::*;
 
 /// The first packet of a call, as far as can be seen without the keys of its connection id.
-fn initial(rng: &mut impl rand::Rng) -> Vec<u8> {
+pub(super) fn initial(rng: &mut impl rand::Rng) -> Vec<u8> {
     let mut packet = vec![0xc0 | rng.random_range(0..16_u8), 0, 0, 0, 1];
     for _ in 0..2 {
         packet.push(8);

@@ -68,3 +68,20 @@ async fn somebody_else_who_calls_from_there_is_not_the_one() {
         matches!(refused, QuicError::Refused(Refused::WrongPeer { expected, found }) if expected == other.id && found == b_id)
     );
 }
+
+#[tokio::test]
+async fn a_call_from_a_made_up_address_does_not_keep_the_peer_out() {
+    let (mut a, mut b) = (Peer::listening(HERE).await, Peer::listening(HERE).await);
+    let awaited = a.dial(&b.at[0], Some(b.id), Role::Listener, PortUse::Reuse).unwrap();
+    // From the port of the peer, before it calls.
+    let socket = b.transport.listeners[0].socket().unwrap();
+    for _ in 0..50 {
+        // It is full now and then.
+        let _ = socket.send_to(&hostile::initial(&mut rand::rng()), a.port());
+    }
+    let making = b.dial(&a.at[0], Some(a.id), Role::Dialer, PortUse::Reuse).unwrap();
+    let b_id = b.id;
+    let _runs = (a.run(), b.run());
+    let (awaited, _made) = tokio::join!(awaited, making);
+    assert_eq!(awaited.unwrap().0, b_id);
+}
