@@ -261,7 +261,7 @@ impl Transport for QuicTransport {
                 Poll::Ready(Noticed::Came(incoming)) => {
                     let local = listener.local(&incoming);
                     let remote = incoming.remote_address();
-                    if let Some(upgrade) = this.came(incoming) {
+                    if let Some(upgrade) = this.came(*incoming) {
                         // Who is flooded on one port listens on the others, too.
                         this.listeners.rotate_left(1);
                         let (local_addr, send_back_addr) = (multiaddr(local), multiaddr(remote));

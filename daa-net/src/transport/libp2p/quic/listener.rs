@@ -23,7 +23,7 @@ pub(super) enum Noticed {
     /// There it does not listen any more.
     AddressGone(Multiaddr),
     /// Somebody calls.
-    Came(Incoming),
+    Came(Box<Incoming>),
     /// The addresses of this machine could not be learnt.
     Error(io::Error),
     /// The last thing that is said.
@@ -159,7 +159,7 @@ impl Listener {
         match self.accept.as_mut().poll(cx) {
             Poll::Ready(Some(incoming)) => {
                 self.accept = accept(self.endpoint.clone());
-                Poll::Ready(Noticed::Came(incoming))
+                Poll::Ready(Noticed::Came(Box::new(incoming)))
             }
             Poll::Ready(None) => {
                 self.end(Err(io::ErrorKind::NotConnected.into()));

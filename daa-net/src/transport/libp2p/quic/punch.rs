@@ -70,7 +70,7 @@ async fn the_one(mut arrivals: mpsc::Receiver<Making>, peer: PeerId) -> Made {
     while let Some(arrival) = arrivals.recv().await {
         match arrival.await {
             Ok((found, connection)) if found == peer => return Ok((found, connection)),
-            Ok((found, _)) => return Err(Refused::WrongPeer { expected: peer, found }.into()),
+            Ok((found, _)) => return Err(Refused::wrong(peer, found).into()),
             // Who has made that address up does not keep the peer out.
             Err(error) => tracing::debug!(%error, "a call through a hole has failed"),
         }

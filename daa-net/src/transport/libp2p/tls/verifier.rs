@@ -40,7 +40,7 @@ impl Verifier {
         }
         let found = certificate::parse(first)?.peer_id();
         match self.expected {
-            Some(expected) if expected != found => Err(Refused::WrongPeer { expected, found }),
+            Some(expected) if expected != found => Err(Refused::wrong(expected, found)),
             _ => Ok(()),
         }
     }
@@ -60,9 +60,15 @@ pub(in super::super) enum Refused {
     #[error("it is no valid certificate of a libp2p peer")]
     Invalid(#[from] ParseError),
     #[error("this is {found}, and {expected} was expected")]
-    WrongPeer { expected: PeerId, found: PeerId },
+    WrongPeer { expected: Box<PeerId>, found: Box<PeerId> },
     #[error("something else than libp2p is spoken")]
     Protocol,
+}
+
+impl Refused {
+    pub(in super::super) fn wrong(expected: PeerId, found: PeerId) -> Self {
+        Self::WrongPeer { expected: Box::new(expected), found: Box::new(found) }
+    }
 }
 
 impl From<Refused> for rustls::Error {

@@ -65,7 +65,7 @@ async fn somebody_else_who_calls_from_there_is_not_the_one() {
     let (awaited, _) = tokio::join!(awaited, making);
     let refused = awaited.unwrap_err();
     assert!(
-        matches!(refused, QuicError::Refused(Refused::WrongPeer { expected, found }) if expected == other.id && found == b_id)
+        matches!(refused, QuicError::Refused(Refused::WrongPeer { expected, found }) if *expected == other.id && *found == b_id)
     );
 }
 
