@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use daa_core::digest::Digest;
-use daa_crypto::{Argon2Params, KeyFile, Passphrase, SignatureAlgorithm};
+use daa_crypto::{Argon2Params, KeyFile, Passphrase, SignatureAlgorithm, SigningKey};
 use daa_net::transfer::{FetchOptions, FileSink, GROUP, Outline, Source};
 use daa_net::{Node, NodeId, NodeIdentity, NodeOptions};
 use libp2p::Multiaddr;
@@ -71,7 +71,7 @@ async fn fetcher(directory: &Path) {
         let key = suite.generate_signing_key(SignatureAlgorithm::MlDsa65).unwrap();
         KeyFile::lock(&key, &nobody, Argon2Params::weakest()).unwrap().write_new(&file).unwrap();
     }
-    let key = KeyFile::read(&file).unwrap().unlock(&suite, &nobody).unwrap();
+    let key: SigningKey = KeyFile::read(&file).unwrap().unlock(&suite, &nobody).unwrap();
     let auth = auth_of(&NodeIdentity::new(Arc::new(key)).unwrap(), "test");
     let transport = World::libp2p(WORLD).join(auth.clone()).await;
     let node = Node::start(&auth, transport, NodeOptions::new()).await.unwrap();
@@ -161,7 +161,8 @@ async fn a_fetch_goes_on_however_often_its_process_is_killed() {
     assert!(std::fs::read(directory.path().join("content")).unwrap() == content);
     let names: BTreeSet<_> =
         std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["content", "key", "said", "task"].map(Into::into).into());
+    let expected: BTreeSet<std::ffi::OsString> = ["content", "key", "said", "task"].map(Into::into).into();
+    assert_eq!(names, expected);
     let said = std::fs::read_to_string(directory.path().join("said")).unwrap();
     let numbers: Vec<u64> = said.split(' ').map(|number| number.parse().unwrap()).collect();
     let resumed = numbers[0];
