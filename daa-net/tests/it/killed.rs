@@ -100,7 +100,7 @@ struct Life(Child);
 impl Life {
     fn begin(directory: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", NAME]).env(FETCHER, directory).stdout(Stdio::null());
+        command.args(["--exact", NAME, "--nocapture"]).env(FETCHER, directory).stdout(Stdio::null());
         Self(command.spawn().unwrap())
     }
 }

@@ -41,6 +41,8 @@ const DIALS: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) connection: ConnectionId,
+    /// Made anew whenever a node starts.
+    peer: PeerId,
     pub(super) live: Live,
     pub(super) asks: mpsc::Sender<Ask>,
     pub(super) address: Multiaddr,
@@ -264,7 +266,7 @@ impl Peers {
         self.strangers.proved(&peer);
         self.expected.remove(&id);
         let per_node = self.counted.limits().per_node;
-        let link = Link { connection: id, live, asks, address, is_relayed, since: Instant::now() };
+        let link = Link { connection: id, peer, live, asks, address, is_relayed, since: Instant::now() };
         let (admitted, count, superseded) = {
             let mut nodes = self.table.nodes();
             let links = nodes.entry(node).or_default();
@@ -345,7 +347,8 @@ enum Admitted {
 }
 
 /// Puts a new connection to its place among those of one node, of which there may be so many: direct ones first, the newer ones before
-/// older ones, because the peer may have lost those without our knowing.
+/// older ones, because the peer may have lost those without our knowing. It has lost those of before its process was started again, however
+/// new they are here.
 fn admit(links: &mut Vec<Link>, link: Link, per_node: usize) -> Admitted {
     let mut admitted = Admitted::Yes;
     if links.len() >= per_node {
@@ -354,7 +357,14 @@ fn admit(links: &mut Vec<Link>, link: Link, per_node: usize) -> Admitted {
         let gives_way = |last: &mut Link| {
             (last.is_relayed && !link.is_relayed) || link.since.saturating_duration_since(last.since) >= STALE
         };
-        let Some(other) = links.pop_if(gives_way) else { return Admitted::No };
+        let of_before = links.iter().rposition(|other| other.peer != link.peer);
+        let other = match of_before {
+            Some(at) => links.remove(at),
+            None => match links.pop_if(gives_way) {
+                Some(last) => last,
+                None => return Admitted::No,
+            },
+        };
         admitted = Admitted::Instead(other.connection);
     }
     let first = links.iter().position(|other| link.is_relayed <= other.is_relayed);
@@ -537,11 +547,15 @@ mod tests {
     #[tokio::test]
     async fn direct_and_new_connections_are_first_and_old_ones_make_room() {
         let (live, began, mut links) = (live().await, Instant::now(), Vec::new());
+        let mut peer = PeerId::random();
         let mut comes = |number, is_relayed, after| {
             let (connection, asks) = (ConnectionId::new_unchecked(number), mpsc::channel(1).0);
             let since = began + Duration::from_secs(after);
-            let link =
-                Link { connection, live: live.clone(), asks, address: Multiaddr::empty(), is_relayed, since };
+            if number == 9 {
+                peer = PeerId::random();
+            }
+            let (live, address) = (live.clone(), Multiaddr::empty());
+            let link = Link { connection, peer, live, asks, address, is_relayed, since };
             let admitted = admit(&mut links, link, 3);
             let order: Vec<_> =
                 links.iter().map(|link| link.connection.to_string().parse().unwrap()).collect();
@@ -556,5 +570,10 @@ mod tests {
         assert_eq!(comes(6, false, 60), (Admitted::No, vec![5, 3, 2]), "what is direct does not");
         assert_eq!(comes(7, true, 61), (instead_of(2), vec![5, 3, 7]));
         assert_eq!(comes(8, true, 62), (Admitted::No, vec![5, 3, 7]), "the last one is new");
+        // The node was started again.
+        assert_eq!(comes(9, true, 62), (instead_of(7), vec![5, 3, 9]));
+        assert_eq!(comes(10, false, 62), (instead_of(3), vec![10, 5, 9]));
+        assert_eq!(comes(11, false, 62), (instead_of(5), vec![11, 10, 9]));
+        assert_eq!(comes(12, true, 62), (Admitted::No, vec![11, 10, 9]), "all are of the same process");
     }
 }

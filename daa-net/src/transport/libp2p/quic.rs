@@ -40,8 +40,9 @@ pub(super) use strangers::Strangers;
 
 /// How long the handshake of who calls may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long a call may take: its first packets may be lost, and an address has to be proved, perhaps.
-const CALL: Duration = Duration::from_secs(10);
+/// How long a call may take: its first packets may be lost, and an address has to be proved, perhaps. It is less than the 10 s for which
+/// who asks others to call it (AutoNAT) waits for the outcome.
+const CALL: Duration = Duration::from_secs(5);
 /// How many calls are answered before others have their turn.
 const ANSWERS: usize = 64;
 
