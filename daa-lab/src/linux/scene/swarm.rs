@@ -67,6 +67,17 @@ async fn gather(cast: &Cast, plan: &Plan, report: &mut Report) -> Result<(), Fai
     let others = cast.nodes.len() - 1;
     let known = cast.until(LIMIT, |all| all.iter().all(|one| one.alive.len() == others)).await?;
     report.check("all know all others", known.is_some(), seconds(known));
+    if known.is_none() {
+        for (node, status) in cast.nodes.iter().zip(&cast.statuses().await?) {
+            let is_missed = |other: &&Remote| other.id != node.id && !status.alive.contains(&other.id);
+            let missed: Vec<&str> =
+                cast.nodes.iter().filter(is_missed).map(|other| other.place.name.as_str()).collect();
+            if !missed.is_empty() {
+                let (name, peers) = (&node.place.name, status.ways.len());
+                report.note(format!("{name} does not know [{}]; it has {peers} peers", missed.join(", ")));
+            }
+        }
+    }
     let is_hidden = |at: usize| plan.places.get(at).is_some_and(|place| plan.uplink(place).is_nat());
     let relayed = |all: &[Status]| all.iter().enumerate().all(|(at, one)| !is_hidden(at) || one.has_relay());
     let relayed = cast.until(LIMIT, relayed).await?;
