@@ -166,11 +166,12 @@ async fn a_fetch_goes_on_however_often_its_process_is_killed() {
     let said = std::fs::read_to_string(directory.path().join("said")).unwrap();
     let numbers: Vec<u64> = said.split(' ').map(|number| number.parse().unwrap()).collect();
     let resumed = numbers[0];
-    // What was written before a kill is there after it, and is asked for again by nobody; the last group comes with the outline.
+    // What was written before a kill is there after it, and is not asked for again; nor is the last group, which came with the outline.
     let written = (LIVES * (GIVEN - OUTSTANDING)) as u64;
     assert!((written..=given.len() as u64 + 1).contains(&resumed), "{resumed} of {given:?}");
     let left = GROUPS - resumed;
-    assert!((left..=left + 3).contains(&((source.given() - before) as u64 + 1)), "{said}");
+    // At the end the last groups may be asked for twice.
+    assert!((left..=left + 2).contains(&((source.given() - before) as u64)), "{said}");
     assert!(numbers[1..].iter().all(|bytes| *bytes > 0), "{said}");
-    assert_eq!(numbers[1..].iter().sum::<u64>(), content.len() as u64 - resumed * GROUP);
+    assert_eq!(numbers[1..].iter().sum::<u64>(), left * GROUP);
 }
