@@ -1,9 +1,8 @@
 //! Bytes between two nodes on this machine, beside raw quinn in the same run. Target: bulk at 90 % of it or more.
 //!
 //! All of it is in one process, sender and receiver included, and the rounds take turns. Raw quinn has its defaults, and TLS with
-//! AWS-LC as libp2p's QUIC has; but it agrees on AES-256-GCM where libp2p asks for ChaCha20-Poly1305 first, which cannot be chosen
-//! from outside. So there is a raw quinn that asks for the same, too. Sealed streams encrypt once more on top of that, which is
-//! what they are for; bulk that is verified against its hash goes unsealed.
+//! AWS-LC. Sealed streams encrypt once more on top of that, which is what they are for; bulk that is verified against its hash goes
+//! unsealed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,27 +29,21 @@ pub(crate) fn run() -> Vec<Line> {
     runtime.block_on(async {
         let quic = Pair::new("/ip4/127.0.0.1/udp/0/quic-v1").await;
         let tcp = Pair::new("/ip4/127.0.0.1/tcp/0").await;
-        let (raw, same_cipher) = (Raw::new(false).await, Raw::new(true).await);
+        let raw = Raw::new().await;
         let sealed = StreamOptions::default().bulk();
-        let mut rates = [const { Vec::new() }; 5];
+        let mut rates = [const { Vec::new() }; 4];
         for _ in 0..ROUNDS {
             rates[0].push(raw.bulk().await);
-            rates[4].push(same_cipher.bulk().await);
             rates[1].push(quic.bulk(sealed.unsealed()).await);
             rates[2].push(quic.bulk(sealed).await);
             rates[3].push(tcp.bulk(sealed).await);
         }
-        let [raw, unsealed, sealed, over_tcp, same_cipher] = rates.map(median);
+        let [raw, unsealed, sealed, over_tcp] = rates.map(median);
         let line = |metric: &str, ours: f64| {
             Line::alone("transport", metric, "MB/s", ours).beside("raw quinn", raw, Better::Higher)
         };
         vec![
             line("bulk, QUIC, unsealed", unsealed),
-            Line::alone("transport", "bulk, QUIC, unsealed", "MB/s", unsealed).beside(
-                "raw quinn with libp2p's cipher",
-                same_cipher,
-                Better::Higher,
-            ),
             line("bulk, QUIC, sealed", sealed),
             line("bulk, TCP, sealed", over_tcp),
             Line::alone(
@@ -120,8 +113,7 @@ async fn drain(stream: &mut (impl AsyncReadExt + Unpin)) -> usize {
 struct Raw(quinn::Connection, quinn::Connection, [quinn::Endpoint; 2]);
 
 impl Raw {
-    /// With the ciphers that libp2p offers, in its order, or those of rustls.
-    async fn new(as_libp2p: bool) -> Self {
+    async fn new() -> Self {
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let (cert, secret) = (key.cert.der().clone(), key.signing_key.serialize_der());
         let server = quinn::ServerConfig::with_single_cert(
@@ -133,11 +125,7 @@ impl Raw {
         let mut client = quinn::Endpoint::client(local).expect("a socket");
         let mut roots = rustls::RootCertStore::empty();
         roots.add(cert).expect("a root");
-        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-        if as_libp2p {
-            let name = |suite: &rustls::SupportedCipherSuite| format!("{:?}", suite.suite());
-            provider.cipher_suites.sort_by_key(|suite| !name(suite).contains("TLS13_CHACHA20"));
-        }
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
         let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
