@@ -2,6 +2,7 @@
 
 mod auth;
 mod book;
+mod killed;
 mod node;
 mod nodes;
 mod records;
