@@ -1,0 +1,1 @@
+//! Nothing. This crate's `Cargo.toml` says why it is here.
