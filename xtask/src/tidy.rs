@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("daa-economy", &["daa-core"]),
     ("daa-compute", &["daa-core"]),
     ("daa", &["daa-core", "daa-store", "daa-crypto", "daa-net", "daa-rules", "daa-economy", "daa-compute"]),
+    ("workspace-hack", &[]),
     ("xtask", &[]),
 ];
 
