@@ -37,8 +37,9 @@ fn main() -> ExitCode {
 
 /// What the default features leave out, but Cedar, which changes how JSON is kept in the whole program, and what another
 /// device is needed for.
-const FEATURES: [&str; 12] = [
+const FEATURES: [&str; 14] = [
     "daa/cli",
+    "daa/lab",
     "daa/nats",
     "daa/postgres",
     "daa/rabbitmq",
@@ -47,6 +48,7 @@ const FEATURES: [&str; 12] = [
     "daa-compute/live",
     "daa-core/test-util",
     "daa-crypto/hqc",
+    "daa-lab/live",
     "daa-rules/audit-http",
     "daa-rules/audit-test",
     "daa-store/live",

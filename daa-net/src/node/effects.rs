@@ -98,6 +98,7 @@ impl Task {
             match effect {
                 Effect::Send { to, message } => self.send(to, Part::Topology.message(&message)),
                 Effect::Tell(event) => {
+                    tracing::debug!(?event, "the neighbourhood has changed");
                     if let Some(neighbourhood) = &self.neighbourhood {
                         locked(&self.shared.view).neighbours.clone_from(neighbourhood.neighbours());
                     }

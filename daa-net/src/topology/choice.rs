@@ -50,10 +50,13 @@ impl Measured {
     ///
     /// Only how busy hubs are with other things counts, never how many leaves they have now: that follows from the choice, and choices that
     /// follow from it swing.
-    pub(crate) fn cost(&self, topology: Topology, options: &TopologyOptions) -> Option<Duration> {
+    ///
+    /// A topology is chosen where a quarter of its room is left for those who come, or lose their hub. The present one may use that quarter:
+    /// if it were left because a hub is gone, those who are at home with the others would have to go too.
+    fn cost(&self, topology: Topology, present: Topology, options: &TopologyOptions) -> Option<Duration> {
         let others = self.nodes.saturating_sub(1);
-        // Where a quarter of the room is left for those who come, or lose their hub.
-        let is_room = |wanted: usize, room: usize| wanted.saturating_mul(4) <= room.saturating_mul(3);
+        let quarters = if topology == present { 4 } else { 3 };
+        let is_room = |wanted: usize, room: usize| wanted.saturating_mul(4) <= room.saturating_mul(quarters);
         let (path, connections) = match topology {
             Topology::Mesh if others <= options.mesh => (self.direct, others),
             Topology::Ring => {
@@ -78,9 +81,9 @@ impl Measured {
     /// The topology for this: the present one, unless there is no room for it any more, or another costs less by a quarter.
     pub(crate) fn choose(&self, present: Topology, options: &TopologyOptions) -> Topology {
         let all = [Topology::Mesh, Topology::Star, Topology::Hierarchical, Topology::Ring];
-        let costs = all.into_iter().filter_map(|one| Some((self.cost(one, options)?, one)));
+        let costs = all.into_iter().filter_map(|one| Some((self.cost(one, present, options)?, one)));
         let Some((least, best)) = costs.min() else { return present };
-        match self.cost(present, options) {
+        match self.cost(present, present, options) {
             Some(cost) if least * 100 >= cost * BETTER => present,
             _ => best,
         }
@@ -114,7 +117,7 @@ impl Chooser {
             return false;
         }
         let times = self.next.filter(|(next, _)| *next == best).map_or(1, |(_, times)| times + 1);
-        if times < TIMES && measured.cost(self.present, options).is_some() {
+        if times < TIMES && measured.cost(self.present, self.present, options).is_some() {
             self.next = Some((best, times));
             return false;
         }

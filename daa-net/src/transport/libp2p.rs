@@ -10,7 +10,9 @@ mod limits;
 mod offer;
 mod options;
 mod peers;
+mod relays;
 mod swarm;
+mod whereabouts;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,9 +30,11 @@ use crate::stream::{PeerStream, Protocol, StreamOptions};
 use handler::Ask;
 use peers::Table;
 use swarm::Command;
+use whereabouts::Whereabouts;
 
 pub use limits::ConnectionLimits;
-pub use options::Libp2pOptions;
+pub use options::{Libp2pOptions, RelayLimits};
+pub use whereabouts::Reachability;
 
 /// How many streams of peers wait to be taken.
 const STREAMS: usize = 256;
@@ -47,7 +51,7 @@ pub struct Libp2pTransport {
     node: NodeId,
     table: Table,
     commands: mpsc::Sender<Command>,
-    addresses: Arc<Mutex<Vec<Multiaddr>>>,
+    whereabouts: Arc<Mutex<Whereabouts>>,
     events: AsyncMutex<Inbox>,
     /// The task has ended.
     closed: CancellationToken,
@@ -73,13 +77,13 @@ impl Libp2pTransport {
         let (streams, came) = mpsc::channel(STREAMS);
         let (commands, commanded) = mpsc::channel(COMMANDS);
         let table = Table::new(events);
-        let addresses = Arc::default();
+        let whereabouts = Arc::default();
         let closed = CancellationToken::new();
         let ends = closed.clone().drop_guard();
-        swarm::start(auth, options, table.clone(), streams, (commanded, ends), Arc::clone(&addresses))
+        swarm::start(auth, options, table.clone(), streams, (commanded, ends), Arc::clone(&whereabouts))
             .await?;
         let events = AsyncMutex::new(Inbox { events: happened, streams: came });
-        Ok(Self { node, table, commands, addresses, events, closed })
+        Ok(Self { node, table, commands, whereabouts, events, closed })
     }
 
     /// Asks a connected node to relay for this one, which may then be reached through it. That it is reachable is told by
@@ -96,6 +100,13 @@ impl Libp2pTransport {
         done.await.map_err(|_| TransportError::Closed)?
     }
 
+    /// Whether others can call this node. Nodes that are connected try it when they are asked (AutoNAT), which begins a few seconds after the
+    /// first one is; a node that is not public is reached through [relays](Libp2pOptions::through_relays).
+    #[must_use]
+    pub fn reachability(&self) -> Reachability {
+        self.whereabouts.lock().unwrap_or_else(PoisonError::into_inner).reachability
+    }
+
     async fn command(&self, command: Command) -> Result<(), TransportError> {
         self.commands.send(command).await.map_err(|_| TransportError::Closed)
     }
@@ -108,7 +119,7 @@ impl Transport for Libp2pTransport {
     }
 
     fn addresses(&self) -> Vec<Multiaddr> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.whereabouts.lock().unwrap_or_else(PoisonError::into_inner).addresses.clone()
     }
 
     fn peers(&self) -> Vec<NodeId> {

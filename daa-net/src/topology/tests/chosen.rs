@@ -48,6 +48,23 @@ fn another_one_has_to_be_much_better_for_a_while() {
     assert!(chooser.consider(&measured(100, 8), &options), "a star of 100 has no room");
 }
 
+#[test]
+fn the_room_that_was_left_is_there_for_those_who_lose_their_hub() {
+    let options = TopologyOptions::default().with_meshes(8, 16).with_capacity(16);
+    let choice = |nodes, hubs, present| measured(nodes, hubs).choose(present, &options);
+    assert_eq!(choice(20, 4, Topology::Ring), Topology::Hierarchical);
+    // 32 places are wanted, and 32 are there.
+    assert_eq!(
+        choice(18, 2, Topology::Ring),
+        Topology::Ring,
+        "where nobody has a home yet, a quarter is left"
+    );
+    assert_eq!(choice(18, 2, Topology::Hierarchical), Topology::Hierarchical, "who has one keeps it");
+    assert_eq!(choice(19, 2, Topology::Hierarchical), Topology::Ring, "34 are wanted");
+    assert_eq!(choice(17, 1, Topology::Star), Topology::Star);
+    assert_eq!(choice(18, 1, Topology::Star), Topology::Ring, "17 leaves");
+}
+
 fn is_connected(edges: &BTreeMap<NodeId, BTreeSet<NodeId>>) -> bool {
     let (mut seen, mut next) = (BTreeSet::new(), edges.keys().take(1).copied().collect::<Vec<_>>());
     while let Some(node) = next.pop() {

@@ -19,10 +19,12 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 
 use super::candidates::Candidates;
+use super::whereabouts::is_candidate;
 
 /// Whether the peer of a connection has proved itself.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
+    is_answering: AtomicBool,
     is_open: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
 }
@@ -32,8 +34,14 @@ impl Gate {
         self.is_open.load(Ordering::Acquire)
     }
 
-    /// The peer has proved itself.
+    /// The peer has proved itself, and is answered. It may not answer yet: nothing is asked of it.
+    pub(super) fn answer(&self) {
+        self.is_answering.store(true, Ordering::Release);
+    }
+
+    /// The peer has proved itself, and answers too.
     pub(super) fn open(&self) {
+        self.answer();
         self.is_open.store(true, Ordering::Release);
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().for_each(Waker::wake);
@@ -132,7 +140,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gated<B> {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::NewExternalAddrCandidate(candidate) if !self.candidates.takes(candidate.addr) => {}
+            FromSwarm::NewExternalAddrCandidate(seen)
+                if !is_candidate(seen.addr) || !self.candidates.takes(seen.addr) => {}
             event => self.inner.on_swarm_event(event),
         }
     }
@@ -166,7 +175,7 @@ impl<H: ConnectionHandler> ConnectionHandler for GatedHandler<H> {
     type OutboundOpenInfo = H::OutboundOpenInfo;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol, Self::InboundOpenInfo> {
-        let is_open = self.gate.is_open();
+        let is_open = self.gate.is_answering.load(Ordering::Acquire);
         self.inner.listen_protocol().map_upgrade(|inner| GatedUpgrade { inner: SendWrapper(inner), is_open })
     }
 

@@ -1,6 +1,6 @@
 //! One connection: the handshake first, then streams.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use libp2p::core::upgrade::ReadyUpgrade;
 use libp2p::swarm::handler::{
     ConnectionEvent, ConnectionHandlerEvent, DialUpgradeError, FullyNegotiatedInbound,
-    FullyNegotiatedOutbound, StreamUpgradeError,
+    FullyNegotiatedOutbound, ProtocolSupport, StreamUpgradeError,
 };
 use libp2p::swarm::{ConnectionHandler, Stream, StreamProtocol, SubstreamProtocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +23,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
 use super::gate::Gate;
-use super::offer::{AUTH, Offer, STREAM};
+use super::offer::{AUTH, Offer, STREAM, TRIES};
 use crate::auth::{Auth, AuthError, Ends, HandshakeError, Session};
 use crate::node_id::NodeId;
 use crate::stream::{Carrier, PeerStream, Protocol, StreamError, StreamOptions};
@@ -38,6 +38,8 @@ const OPENING: Duration = Duration::from_secs(10);
 /// How long a stranger may stay without beginning the handshake. libp2p keeps a connection for as long as anything is under way on it,
 /// so who always begins something would stay for ever.
 const STRANGER: Duration = Duration::from_secs(30);
+/// What a node that relays for others says when it is ready.
+const RELAYS: u8 = 1;
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type AuthStream = Compat<Stream>;
@@ -72,6 +74,8 @@ pub(super) enum FromHandler {
     Proved { live: Live, asks: mpsc::Sender<Ask> },
     /// It has not, and will not.
     Failed(HandshakeError),
+    /// All protocols are spoken from now on.
+    Opened { is_relay: bool },
     /// It has broken the protocol since.
     Condemned(StreamError),
 }
@@ -110,8 +114,9 @@ enum State {
     Prove(Task<(Result<Session, HandshakeError>, AuthStream)>),
     /// The peer has proved itself, and the rest of the node is being told.
     Tell(AuthStream),
-    /// Both sides are being told that all protocols may be spoken.
-    Ready(Task<io::Result<()>>),
+    /// Both sides are being told that all protocols may be spoken. Each says that it answers everything, and whether it relays, and asks for
+    /// nothing before the other one has said the same; who answered the handshake begins.
+    Ready(Task<io::Result<(AuthStream, bool)>>),
     /// All is spoken.
     Open,
     Failed,
@@ -122,6 +127,8 @@ pub(super) struct Handler {
     ours: Vec<u8>,
     theirs: Vec<u8>,
     is_initiator: bool,
+    /// Whether this node relays for others.
+    is_relay: bool,
     expected: Option<NodeId>,
     gate: Arc<Gate>,
     verdict: Arc<Verdict>,
@@ -132,7 +139,7 @@ pub(super) struct Handler {
     accepting: FuturesUnordered<Task<()>>,
     streams: mpsc::Sender<PeerStream>,
     metering: Metering,
-    events: VecDeque<FromHandler>,
+    events: VecDeque<Event>,
     is_superseded: bool,
     /// When who has not begun the handshake has been here for long enough, whatever else it does.
     deadline: Pin<Box<Sleep>>,
@@ -143,7 +150,7 @@ impl Handler {
     pub(super) fn new(
         auth: Auth,
         (ours, theirs): (Vec<u8>, Vec<u8>),
-        is_initiator: bool,
+        (is_initiator, is_relay): (bool, bool),
         expected: Option<NodeId>,
         gate: Arc<Gate>,
         (streams, metering): (mpsc::Sender<PeerStream>, Metering),
@@ -153,6 +160,7 @@ impl Handler {
             ours,
             theirs,
             is_initiator,
+            is_relay,
             expected,
             gate,
             verdict: Arc::default(),
@@ -188,7 +196,11 @@ impl Handler {
     fn fail(&mut self, error: HandshakeError) {
         self.state = State::Failed;
         self.early.clear();
-        self.events.push_back(FromHandler::Failed(error));
+        self.tell(FromHandler::Failed(error));
+    }
+
+    fn tell(&mut self, event: FromHandler) {
+        self.events.push_back(ConnectionHandlerEvent::NotifyBehaviour(event));
     }
 
     fn proved(&mut self, session: &Session, stream: AuthStream) {
@@ -197,28 +209,31 @@ impl Handler {
         self.live = Some(live.clone());
         self.asks = Some(asked);
         self.state = State::Tell(stream);
-        self.events.push_back(FromHandler::Proved { live, asks });
+        self.tell(FromHandler::Proved { live, asks });
     }
 
     /// The rest of the node knows the peer.
     fn go(&mut self) {
         match std::mem::replace(&mut self.state, State::Open) {
             State::Tell(mut stream) => {
-                let is_initiator = self.is_initiator;
+                let (is_initiator, ours) = (self.is_initiator, u8::from(self.is_relay));
                 self.state = State::Ready(Box::pin(async move {
-                    if is_initiator {
-                        stream.read_u8().await.map(drop)
+                    let theirs = if is_initiator {
+                        let theirs = stream.read_u8().await?;
+                        stream.write_u8(ours).await?;
+                        stream.flush().await?;
+                        theirs
                     } else {
-                        stream.write_u8(0).await?;
-                        stream.shutdown().await
-                    }
+                        stream.write_u8(ours).await?;
+                        stream.flush().await?;
+                        stream.read_u8().await?
+                    };
+                    Ok((stream, theirs == RELAYS))
                 }));
                 for stream in std::mem::take(&mut self.early) {
                     self.accept(stream);
                 }
-                if !self.is_initiator {
-                    self.gate.open();
-                }
+                self.gate.answer();
             }
             state => self.state = state,
         }
@@ -278,7 +293,15 @@ impl Handler {
                     let Poll::Ready(done) = task.as_mut().poll(cx) else { return };
                     self.state = State::Open;
                     match done {
-                        Ok(()) => self.gate.open(),
+                        Ok((stream, is_relay)) => {
+                            self.gate.open();
+                            // All that is behind the gate is the same in all nodes. What identify says was perhaps said before it opened, and
+                            // a push that overtakes it is lost (libp2p-identify 0.48).
+                            let answers = ProtocolSupport::Added(HashSet::from([TRIES]));
+                            self.events.push_back(ConnectionHandlerEvent::ReportRemoteProtocols(answers));
+                            self.tell(FromHandler::Opened { is_relay });
+                            drop(stream);
+                        }
                         // The connection is about to be lost.
                         Err(error) => tracing::debug!(%error, "the peer did not say that it is ready"),
                     }
@@ -337,7 +360,7 @@ impl ConnectionHandler for Handler {
         }
         self.poll_state(cx);
         if let Some(event) = self.events.pop_front() {
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
+            return Poll::Ready(event);
         }
         if !matches!(self.state, State::Failed)
             && let Some(why) = self.verdict.poll(cx)
@@ -426,7 +449,7 @@ mod tests {
         let auth = Auth::new(CryptoSuite::new(), identity(0).clone(), network());
         let ends = (vec![1], vec![2]);
         let streams = (mpsc::channel(1).0, Metering::default());
-        let mut handler = Handler::new(auth, ends, false, None, Arc::default(), streams);
+        let mut handler = Handler::new(auth, ends, (false, false), None, Arc::default(), streams);
         let began = Instant::now();
         let event = poll_fn(|cx| handler.poll(cx)).await;
         let ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Failed(HandshakeError::Slow)) = event else {

@@ -10,6 +10,8 @@ use libp2p::swarm::{Stream, StreamProtocol};
 pub(super) const AUTH: StreamProtocol = StreamProtocol::new("/daa/pq-auth/1");
 /// A stream, under the keys of the handshake.
 pub(super) const STREAM: StreamProtocol = StreamProtocol::new("/daa/stream/1");
+/// To try whether a node can be called, which every node does for others behind the gate (AutoNAT v2).
+pub(super) const TRIES: StreamProtocol = StreamProtocol::new("/libp2p/autonat/2/dial-request");
 
 /// What is offered.
 #[derive(Clone, Debug)]

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::gate::Gates;
 use super::handler::{Ask, FromHandler, Handler, ToHandler};
 use super::limits::{ConnectionLimits, Counted, TooMany, is_local};
+use super::whereabouts::relay_of;
 use crate::auth::{Auth, HandshakeError};
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
@@ -99,6 +100,13 @@ struct Connection {
     node: Option<NodeId>,
 }
 
+/// All protocols are spoken with this peer from now on.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) peer: PeerId,
+    pub(super) is_relay: bool,
+}
+
 pub(super) struct Peers {
     auth: Auth,
     own: PeerId,
@@ -106,6 +114,7 @@ pub(super) struct Peers {
     counted: Counted,
     began: Instant,
     is_lan_only: bool,
+    is_relay: bool,
     table: Table,
     streams: mpsc::Sender<PeerStream>,
     meters: Meters,
@@ -113,7 +122,7 @@ pub(super) struct Peers {
     /// Whom the calls to a node are to reach, and where.
     expected: HashMap<ConnectionId, (NodeId, Vec<Multiaddr>)>,
     wishes: Vec<Wish>,
-    queue: VecDeque<ToSwarm<std::convert::Infallible, ToHandler>>,
+    queue: VecDeque<ToSwarm<Opened, ToHandler>>,
     waker: Option<Waker>,
 }
 
@@ -122,7 +131,7 @@ impl Peers {
         auth: Auth,
         own: PeerId,
         gates: Gates,
-        (limits, is_lan_only): (ConnectionLimits, bool),
+        (limits, is_lan_only, is_relay): (ConnectionLimits, bool, bool),
         table: Table,
         (streams, meters): (mpsc::Sender<PeerStream>, Meters),
     ) -> Self {
@@ -133,6 +142,7 @@ impl Peers {
             counted: Counted::new(limits),
             began: Instant::now(),
             is_lan_only,
+            is_relay,
             table,
             streams,
             meters,
@@ -144,7 +154,7 @@ impl Peers {
         }
     }
 
-    fn push(&mut self, event: ToSwarm<std::convert::Infallible, ToHandler>) {
+    fn push(&mut self, event: ToSwarm<Opened, ToHandler>) {
         self.queue.push_back(event);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -168,6 +178,13 @@ impl Peers {
                 return;
             }
         }
+        // A relay that is connected is asked once, however many addresses it has.
+        let mut asked = HashSet::new();
+        let is_connected =
+            |relay| self.connections.values().any(|other| other.peer == relay && other.node.is_some());
+        addresses.retain(|address| {
+            relay_of(address).is_none_or(|relay| !is_connected(relay) || asked.insert(relay))
+        });
         let mut dials = HashSet::new();
         for (id, (_, called)) in self.expected.iter().filter(|(_, (other, _))| Some(*other) == node) {
             addresses.retain(|address| !called.contains(address));
@@ -211,6 +228,12 @@ impl Peers {
         direct.next().map(|connection| (connection.peer, connection.address.clone()))
     }
 
+    /// Where a peer is that is connected, not through a relay, and has proved itself.
+    pub(super) fn address_of(&self, peer: &PeerId) -> Option<Multiaddr> {
+        let is_way = |other: &&Connection| other.peer == *peer && other.node.is_some() && !other.is_relayed;
+        self.connections.values().find(is_way).map(|connection| connection.address.clone())
+    }
+
     fn close(&mut self, connection: ConnectionId) {
         let Some(peer) = self.connections.get(&connection).map(|connection| connection.peer) else { return };
         self.push(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::One(connection) });
@@ -247,7 +270,7 @@ impl Peers {
         };
         match admitted {
             Admitted::Yes => {}
-            Admitted::Instead(stale) => self.close(stale),
+            Admitted::Instead(other) => self.close(other),
             Admitted::No => return self.close(id),
         }
         if count == 1 {
@@ -297,7 +320,14 @@ impl Peers {
         let expected = self.expected.get(&id).map(|(node, _)| *node);
         let ends = (self.own.to_bytes(), peer.to_bytes());
         let streams = (self.streams.clone(), self.meters.of_connection());
-        Handler::new(self.auth.clone(), ends, is_initiator, expected, self.gates.of(id), streams)
+        Handler::new(
+            self.auth.clone(),
+            ends,
+            (is_initiator, self.is_relay),
+            expected,
+            self.gates.of(id),
+            streams,
+        )
     }
 }
 
@@ -315,10 +345,13 @@ enum Admitted {
 fn admit(links: &mut Vec<Link>, link: Link, per_node: usize) -> Admitted {
     let mut admitted = Admitted::Yes;
     if links.len() >= per_node {
-        // The peer would not connect again if it still had all of them.
-        let stale = links.pop_if(|last| link.since.saturating_duration_since(last.since) >= STALE);
-        let Some(stale) = stale else { return Admitted::No };
-        admitted = Admitted::Instead(stale.connection);
+        // What was won by punching holes is not turned away for what leads through relays. As for the rest: the peer would not connect again
+        // if it still had all of them.
+        let gives_way = |last: &mut Link| {
+            (last.is_relayed && !link.is_relayed) || link.since.saturating_duration_since(last.since) >= STALE
+        };
+        let Some(other) = links.pop_if(gives_way) else { return Admitted::No };
+        admitted = Admitted::Instead(other.connection);
     }
     let first = links.iter().position(|other| link.is_relayed <= other.is_relayed);
     links.insert(first.unwrap_or(links.len()), link);
@@ -362,7 +395,7 @@ fn dials_to(addresses: Vec<Multiaddr>) -> Vec<(DialOpts, Vec<Multiaddr>)> {
 
 impl NetworkBehaviour for Peers {
     type ConnectionHandler = Handler;
-    type ToSwarm = std::convert::Infallible;
+    type ToSwarm = Opened;
 
     fn handle_pending_inbound_connection(
         &mut self,
@@ -450,8 +483,11 @@ impl NetworkBehaviour for Peers {
         }
     }
 
-    fn on_connection_handler_event(&mut self, _: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
         match event {
+            FromHandler::Opened { is_relay } => {
+                self.push(ToSwarm::GenerateEvent(Opened { peer, is_relay }));
+            }
             FromHandler::Proved { live, asks } => self.proved(id, live, asks),
             FromHandler::Failed(error) => {
                 tracing::debug!(%error, "a peer has not proved itself");
@@ -507,12 +543,14 @@ mod tests {
                 links.iter().map(|link| link.connection.to_string().parse().unwrap()).collect();
             (admitted, order)
         };
+        let instead_of = |number| Admitted::Instead(ConnectionId::new_unchecked(number));
         assert_eq!(comes(1, true, 0), (Admitted::Yes, vec![1]));
         assert_eq!(comes(2, false, 1), (Admitted::Yes, vec![2, 1]));
         assert_eq!(comes(3, false, 2), (Admitted::Yes, vec![3, 2, 1]));
-        assert_eq!(comes(4, false, 59), (Admitted::No, vec![3, 2, 1]));
-        let instead = Admitted::Instead(ConnectionId::new_unchecked(1));
-        assert_eq!(comes(5, true, 60), (instead, vec![3, 2, 5]));
-        assert_eq!(comes(6, false, 61), (Admitted::No, vec![3, 2, 5]), "the last one is new");
+        assert_eq!(comes(4, true, 59), (Admitted::No, vec![3, 2, 1]), "the last one is not old enough");
+        assert_eq!(comes(5, false, 59), (instead_of(1), vec![5, 3, 2]), "what is relayed gives way");
+        assert_eq!(comes(6, false, 60), (Admitted::No, vec![5, 3, 2]), "what is direct does not");
+        assert_eq!(comes(7, true, 61), (instead_of(2), vec![5, 3, 7]));
+        assert_eq!(comes(8, true, 62), (Admitted::No, vec![5, 3, 7]), "the last one is new");
     }
 }

@@ -1,10 +1,11 @@
 //! The task that runs libp2p.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use libp2p::core::multiaddr::Protocol as Part;
+use libp2p::core::transport::ListenerId;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::behaviour::toggle::Toggle;
@@ -16,8 +17,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::DropGuard;
 
 use super::gate::{Gated, Gates};
+use super::limits::is_local;
 use super::options::Libp2pOptions;
-use super::peers::{Peers, Reply, Table};
+use super::peers::{Opened, Peers, Reply, Table};
+use super::relays::{Relays, Step};
+use super::whereabouts::{Reachability, Whereabouts, is_relayed, told};
 use crate::auth::Auth;
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
@@ -63,12 +67,13 @@ pub(super) async fn start(
     table: Table,
     streams: mpsc::Sender<PeerStream>,
     (commands, ends): (mpsc::Receiver<Command>, DropGuard),
-    addresses: Arc<Mutex<Vec<Multiaddr>>>,
+    whereabouts: Arc<Mutex<Whereabouts>>,
 ) -> Result<(), TransportError> {
     if std::env::var_os("SSLKEYLOGFILE").is_some() {
         return Err(TransportError::KeyLog);
     }
     let mut swarm = make(auth, &options, table.clone(), streams).await?;
+    let is_announced = !options.announce.is_empty();
     for address in options.announce {
         swarm.add_external_address(address);
     }
@@ -80,7 +85,13 @@ pub(super) async fn start(
         })?;
         left.push((listener, address));
     }
-    let mut task = Task { swarm, table, commands, addresses, relays: options.relays };
+    let through = if options.lan_only { 0 } else { options.through };
+    let relays = Relays::new(*swarm.local_peer_id(), through);
+    let is_relay = options.relays;
+    let is_public = is_relay || is_announced;
+    let mut task =
+        Task { swarm, table, commands, whereabouts, is_relay, is_public, relays, is_hidden: false };
+    task.readdress();
     // What cannot be listened on is told at once.
     while !left.is_empty() {
         let event = task.swarm.select_next_some().await;
@@ -125,7 +136,8 @@ async fn make(
     };
     let gates = Gates::default();
     let gated = gates.clone();
-    let (limits, relays) = ((options.limits, options.lan_only), options.relays);
+    let limits = (options.limits, options.lan_only, options.relays);
+    let relay = options.relays.then(|| options.relay_limits.config());
     let meters = Meters::new(options.bandwidth);
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
@@ -147,8 +159,7 @@ async fn make(
             let own = keypair.public().to_peer_id();
             let identify = identify::Config::new("/daa/1".to_owned(), keypair.public())
                 .with_agent_version(concat!("daa/", env!("CARGO_PKG_VERSION")).to_owned());
-            let relay = relays
-                .then(|| Gated::new(relay::Behaviour::new(own, relay::Config::default()), gated.clone()));
+            let relay = relay.map(|config| Gated::new(relay::Behaviour::new(own, config), gated.clone()));
             Behaviour {
                 peers: Peers::new(auth, own, gated.clone(), limits, table, (streams, meters)),
                 identify: identify::Behaviour::new(identify),
@@ -176,15 +187,23 @@ struct Task {
     swarm: Swarm<Behaviour>,
     table: Table,
     commands: mpsc::Receiver<Command>,
-    addresses: Arc<Mutex<Vec<Multiaddr>>>,
-    relays: bool,
+    whereabouts: Arc<Mutex<Whereabouts>>,
+    is_relay: bool,
+    /// Who runs this node says that others reach it.
+    is_public: bool,
+    relays: Relays,
+    /// Who tried to call this node did not reach it.
+    is_hidden: bool,
 }
 
 impl Task {
     async fn run(mut self) {
         loop {
+            self.ask_relays();
+            let wake = self.relays.next_wake();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.happened(event),
+                () = until(wake) => {}
                 command = self.commands.recv() => match command {
                     Some(Command::Connect { node, addresses, reply }) => {
                         self.swarm.behaviour_mut().peers.connect(node, addresses, reply);
@@ -221,36 +240,72 @@ impl Task {
             tracing::debug!("not all connections ended in time");
         }
         self.table.nodes().clear();
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.whereabouts.lock().unwrap_or_else(PoisonError::into_inner).addresses.clear();
     }
 
     fn listen_through(&mut self, relay: NodeId) -> Result<(), TransportError> {
-        let (peer, address) = self
-            .swarm
-            .behaviour()
-            .peers
-            .way_to(&relay)
-            .ok_or(TransportError::NotConnected { node: relay })?;
-        let through = through(peer, address);
+        let way = self.swarm.behaviour().peers.way_to(&relay);
+        let (peer, address) = way.ok_or(TransportError::NotConnected { node: relay })?;
+        self.listen_at(peer, address).map(drop)
+    }
+
+    fn listen_at(&mut self, relay: PeerId, address: Multiaddr) -> Result<ListenerId, TransportError> {
+        let through = through(relay, address);
         self.swarm
             .listen_on(through.clone())
-            .map(drop)
             .map_err(|error| TransportError::Listen { address: through, reason: error.to_string() })
+    }
+
+    /// Has as many relays as it needs.
+    fn ask_relays(&mut self) {
+        let now = Instant::now();
+        while let Some(step) = self.relays.next(now) {
+            match step {
+                Step::Ask(relay) => {
+                    let address = self.swarm.behaviour().peers.address_of(&relay);
+                    match address.and_then(|address| self.listen_at(relay, address).ok()) {
+                        Some(listener) => self.relays.asked(relay, listener),
+                        None => self.relays.failed(relay, now),
+                    }
+                }
+                Step::Stop(listener) => drop(self.swarm.remove_listener(listener)),
+            }
+        }
     }
 
     fn happened(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::NewListenAddr { address, .. } => {
                 // Who relays says that it can be reached, and has to say where.
-                if self.relays && !address.iter().any(|part| matches!(part, Part::P2pCircuit)) {
+                if self.is_relay && !is_relayed(&address) {
                     self.swarm.add_external_address(address);
                 }
                 self.readdress();
             }
+            SwarmEvent::ListenerClosed { listener_id, .. } => {
+                self.relays.ended(listener_id, Instant::now());
+                self.readdress();
+            }
             SwarmEvent::ExpiredListenAddr { .. }
-            | SwarmEvent::ListenerClosed { .. }
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ExternalAddrExpired { .. } => self.readdress(),
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.relays.gone(peer_id),
+            SwarmEvent::Behaviour(BehaviourEvent::Peers(Opened { peer, is_relay: true })) => {
+                self.relays.found(peer);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Autonat(tried)) => {
+                tracing::debug!(address = %tried.tested_addr, result = ?tried.result, "somebody tried to call this node");
+                self.is_hidden |= tried.result.is_err();
+                self.readdress();
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Dcutr(punched)) => match punched.result {
+                Ok(_) => {
+                    tracing::debug!(peer = %punched.remote_peer_id, "a relayed connection became a direct one")
+                }
+                Err(error) => {
+                    tracing::debug!(peer = %punched.remote_peer_id, %error, "a connection stays with its relay")
+                }
+            },
             SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(found))) => {
                 let found: Vec<Multiaddr> =
                     found.into_iter().take(MDNS).map(|(_, address)| address).collect();
@@ -261,22 +316,31 @@ impl Task {
     }
 
     /// Where this node can be reached has changed, perhaps.
-    fn readdress(&self) {
+    fn readdress(&mut self) {
+        // That a neighbour in the local network has called it says nothing about anybody else.
+        let is_outside = |address: &Multiaddr| !is_relayed(address) && !is_local(address);
+        let is_public = self.is_public || self.swarm.external_addresses().any(is_outside);
+        self.relays.set_public(is_public);
         let own = *self.swarm.local_peer_id();
-        let mut now: Vec<Multiaddr> = Vec::new();
-        for address in self.swarm.external_addresses().chain(self.swarm.listeners()) {
-            let address = match address.clone().with_p2p(own) {
-                Ok(address) | Err(address) => address,
-            };
-            if !now.contains(&address) {
-                now.push(address);
-            }
-        }
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if *addresses != now {
-            *addresses = now;
+        let addresses = told(own, self.swarm.external_addresses(), self.swarm.listeners());
+        let mut now = self.whereabouts.lock().unwrap_or_else(PoisonError::into_inner);
+        now.reachability = match (is_public, self.is_hidden) {
+            (true, _) => Reachability::Public,
+            (false, true) => Reachability::Private,
+            (false, false) => Reachability::Unknown,
+        };
+        if now.addresses != addresses {
+            now.addresses = addresses;
             self.table.tell(TransportEvent::AddressesChanged);
         }
+    }
+}
+
+/// Waits until then, or for ever.
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,10 +1,13 @@
 //! What holds for nodes on libp2p.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daa_net::stream::{Protocol, StreamOptions};
-use daa_net::transport::libp2p::{ConnectionLimits, Libp2pOptions, Libp2pTransport};
+use daa_net::transport::libp2p::{
+    ConnectionLimits, Libp2pOptions, Libp2pTransport, Reachability, RelayLimits,
+};
 use daa_net::transport::{ConnectError, Transport, TransportError, TransportEvent};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol as Part;
@@ -106,6 +109,83 @@ async fn who_cannot_be_called_is_reached_through_a_relay() {
             break;
         }
     }
+}
+
+/// The ports of the relays that a node says listen for it.
+fn relays_of(node: &Libp2pTransport) -> BTreeSet<u16> {
+    let is_relayed = |address: &Multiaddr| address.iter().any(|part| matches!(part, Part::P2pCircuit));
+    node.addresses().iter().filter(|address| is_relayed(address)).map(port).collect()
+}
+
+async fn has_relays(node: &Libp2pTransport, are: impl Fn(&BTreeSet<u16>) -> bool) -> BTreeSet<u16> {
+    loop {
+        let relays = relays_of(node);
+        if are(&relays) {
+            return relays;
+        }
+        node.next().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_called_has_relays_by_itself_and_another_one_when_one_goes() {
+    let mut relays = Vec::new();
+    for _ in 0..3 {
+        relays.push(start(on("/ip4/127.0.0.1/udp/0/quic-v1").relaying()).await);
+    }
+    let hidden = start(Libp2pOptions::new()).await;
+    for relay in &relays {
+        hidden.connect(Some(relay.node()), &relay.addresses()).await.unwrap();
+    }
+    let used = has_relays(&hidden, |relays| relays.len() == 2).await;
+    let lost = relays.iter().position(|relay| used.contains(&port(&relay.addresses()[0]))).unwrap();
+    let lost = relays.remove(lost);
+    let gone = port(&lost.addresses()[0]);
+    lost.close().await;
+    let left: BTreeSet<u16> = relays.iter().map(|relay| port(&relay.addresses()[0])).collect();
+    assert!(!left.contains(&gone));
+    has_relays(&hidden, |relays| *relays == left).await;
+
+    let caller = start(Libp2pOptions::new()).await;
+    assert_eq!(caller.connect(Some(hidden.node()), &hidden.addresses()).await.unwrap(), hidden.node());
+    assert_eq!(caller.address_of(&hidden.node()), None);
+    assert_ne!(hidden.reachability(), Reachability::Public);
+    assert_eq!(relays[0].reachability(), Reachability::Public);
+}
+
+#[tokio::test]
+async fn who_cannot_be_called_learns_it_from_whom_it_called() {
+    let open = start(on("/ip4/127.0.0.1/udp/0/quic-v1")).await;
+    let hidden = start(Libp2pOptions::new()).await;
+    hidden.connect(Some(open.node()), &open.addresses()).await.unwrap();
+    let tried = async {
+        while hidden.reachability() == Reachability::Unknown {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), tried).await.expect("nobody tries to call it");
+    assert_eq!(hidden.reachability(), Reachability::Private);
+}
+
+#[tokio::test]
+async fn a_relay_serves_as_many_as_it_may() {
+    let limits = RelayLimits::default().with_nodes(1).with_circuits(1, 1);
+    let small = start(on("/ip4/127.0.0.1/udp/0/quic-v1").relaying_within(limits)).await;
+    let large = start(on("/ip4/127.0.0.1/udp/0/quic-v1").relaying()).await;
+    let (of_small, of_large) = (port(&small.addresses()[0]), port(&large.addresses()[0]));
+    let first = start(Libp2pOptions::new()).await;
+    first.connect(Some(small.node()), &small.addresses()).await.unwrap();
+    has_relays(&first, |relays| relays.contains(&of_small)).await;
+    // There is no place for another one.
+    let second = start(Libp2pOptions::new().through_relays(1)).await;
+    second.connect(Some(small.node()), &small.addresses()).await.unwrap();
+    second.connect(Some(large.node()), &large.addresses()).await.unwrap();
+    assert_eq!(has_relays(&second, |relays| !relays.is_empty()).await, BTreeSet::from([of_large]));
+    // Nor for a second connection.
+    let callers = [start(Libp2pOptions::new()).await, start(Libp2pOptions::new()).await];
+    callers[0].connect(Some(first.node()), &first.addresses()).await.unwrap();
+    let refused = callers[1].connect(Some(first.node()), &first.addresses()).await;
+    assert!(matches!(refused, Err(ConnectError::Unreachable(_))), "{refused:?}");
 }
 
 #[tokio::test]
