@@ -77,7 +77,6 @@ pub mod record;
 pub mod rpc;
 mod shares;
 #[cfg(test)]
-#[expect(dead_code, reason = "each machine uses another part of it")]
 mod simulation;
 pub mod stream;
 mod subnet;

@@ -65,6 +65,8 @@ pub(crate) enum Output {
     Event(MembershipEvent),
     /// To sign this and hand it to [`Membership::signed`]. It is told again while that does not happen.
     Sign(Statement),
+    /// Others have a record of this node of this version, which it has signed and does not know any more: to issue one above it.
+    Renew(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ mod options;
 mod outbox;
 mod places;
 mod run;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod transferring;
 

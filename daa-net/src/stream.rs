@@ -27,6 +27,8 @@ use crate::node_id::NodeId;
 
 pub use error::{ParseProtocolError, StreamError};
 pub(crate) use lane::Lane;
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use open::read_any;
 pub(crate) use open::{Numbers, Opening, accept, open};
 pub use protocol::{Compression, Priority, Protection, Protocol, StreamOptions};
 use read::Reader;

@@ -9,13 +9,15 @@ use multiaddr::{Multiaddr, Protocol};
 pub(crate) enum Subnet {
     V4([u8; 3]),
     V6([u8; 6]),
-    /// Names are cheaper than networks: all of them are one. So are those who come through relays.
+    /// Names are cheaper than networks: all of them are one. So are those who come through relays, whosever these are: an address
+    /// there costs nothing.
     Unknown,
 }
 
 impl Subnet {
     pub(crate) fn of(address: &Multiaddr) -> Self {
-        match ip(address) {
+        let is_relayed = address.iter().any(|part| matches!(part, Protocol::P2pCircuit));
+        match ip(address).filter(|_| !is_relayed) {
             Some(IpAddr::V4(ip)) => {
                 let [a, b, c, _] = ip.octets();
                 Self::V4([a, b, c])
@@ -66,7 +68,9 @@ mod tests {
         let six = subnet("/ip6/2001:db8:1::1/tcp/1");
         assert_eq!(subnet("/ip6/2001:db8:1:ffff::1/tcp/1"), six);
         assert_ne!(subnet("/ip6/2001:db8:2::1/tcp/1"), six);
-        for nowhere in ["/dns4/a.example/tcp/1", "/dns4/b.example/tcp/1", "/memory/7"] {
+        let relay = "/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA/p2p-circuit";
+        let relayed = format!("/ip4/192.0.2.1/tcp/1{relay}");
+        for nowhere in ["/dns4/a.example/tcp/1", "/dns4/b.example/tcp/1", "/memory/7", relay, &relayed] {
             assert_eq!(subnet(nowhere), Subnet::Unknown);
         }
     }

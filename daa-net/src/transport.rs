@@ -42,7 +42,8 @@ pub trait Transport: Send + Sync + fmt::Debug {
     /// Who is connected.
     fn peers(&self) -> Vec<NodeId>;
 
-    /// Where a node that is connected was seen to be, if that says anything.
+    /// Where a node that is connected was seen to be, if that is known: the address at the other end of its best connection. One
+    /// through a relay says so (`p2p-circuit`): where such a node is nobody has seen, and nothing that it says of that counts.
     fn address_of(&self, node: &NodeId) -> Option<Multiaddr>;
 
     /// Connects to a node, unless it is connected: to the one that is named, or to whoever is at these addresses. Gives the

@@ -81,17 +81,20 @@ impl Membership {
         if claim.incarnation > entry.incarnation() || claim.record > entry.record {
             self.wants.put(claim.node, from, now, &self.options);
         }
-        if claim.incarnation < entry.incarnation() {
-            // Who comes back with a clock that was set back is shown what it said before.
-            if claim.node == from && self.quotas.take(from, UNASKED, now).is_ok() {
-                let items = self.item(&from, None, now).into_iter().collect();
-                self.send(from, Message::Have { items });
-            }
+        let incarnation = entry.incarnation();
+        let (is_behind, is_ahead) = (claim.incarnation < incarnation, claim.incarnation > incarnation);
+        // Who comes back with a clock that was set back is shown what it said before.
+        if claim.node == from
+            && (is_behind || claim.record < entry.record)
+            && self.quotas.take(from, UNASKED, now).is_ok()
+        {
+            let items = self.item(&from, Some(claim.record), now).into_iter().collect();
+            self.send(from, Message::Have { items });
+        }
+        if is_behind || is_ahead {
             return;
         }
-        if claim.incarnation > entry.incarnation() {
-            return;
-        }
+        let Some(entry) = self.members.get(&claim.node) else { return };
         let was_heard = entry.heard.is_some_and(|heard| now.since(heard) < self.options.probe_interval * 2);
         match (claim.standing, entry.state) {
             (Standing::Accused, MemberState::Alive) if !was_heard => self.probes.soon(claim.node),

@@ -5,8 +5,8 @@ use daa_core::clock::Timestamp;
 
 use super::statement::{Kind, SignedStatement, Unverified};
 use super::wire::{Claim, Item, Message, Standing};
-use super::{Entry, MemberState, Membership, MembershipEvent, Phase, UNASKED};
-use crate::machine::MessageError;
+use super::{Entry, MemberState, Membership, MembershipEvent, Output, Phase, UNASKED};
+use crate::machine::{Effect, MessageError};
 use crate::node_id::NodeId;
 use crate::record::{Offered, RecordError, SignedRecord};
 
@@ -106,13 +106,14 @@ impl Membership {
             }
         }
         if is_me {
+            let record = self.verify_own(&item.record, now)?;
             if incarnation <= self.incarnation {
-                return Ok(none);
+                return Ok(Verified { record, ..none });
             }
             let Some(statement) = read.verify(&self.suite, self.record.key()) else {
                 return wrong("a statement that its node has not signed");
             };
-            return Ok(Verified { statement: Some(statement), ..none });
+            return Ok(Verified { statement: Some(statement), record, ..none });
         }
         let record = self.verify_record(node, &item.record, now)?;
         let known = self.members.get(&node);
@@ -146,10 +147,33 @@ impl Membership {
         }
     }
 
+    /// A record of this node that is newer than the one it knows.
+    fn verify_own(&self, bytes: &Bytes, now: Timestamp) -> Result<Option<SignedRecord>, MessageError> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let verify = |now| SignedRecord::verify(&self.suite, &self.network, bytes, now);
+        let read = match verify(now) {
+            // The clock was set back: what counts is whether it is this node's.
+            Err(RecordError::Early { issued, .. }) => verify(issued),
+            read => read,
+        };
+        match read {
+            Ok(record) if record.node() == self.node() => {
+                Ok(Some(record).filter(|record| record.record().version > self.record.record().version))
+            }
+            Err(RecordError::Expired { .. }) => Ok(None),
+            _ => Err(MessageError { what: "a record that is not of its node" }),
+        }
+    }
+
     fn adopt(&mut self, from: NodeId, verified: Verified, now: Timestamp) {
         let Verified { node, statement, record } = verified;
         if node == self.node() {
             // It was there before, with a clock that was ahead.
+            if let Some(record) = record {
+                self.effects.push_back(Effect::Tell(Output::Renew(record.record().version)));
+            }
             if let Some(statement) = statement
                 && self.phase == Phase::Here
             {

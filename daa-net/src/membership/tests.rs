@@ -22,11 +22,16 @@ fn options() -> MembershipOptions {
 
 /// A simulation whose nodes sign at once.
 fn world(seed: u64, link: Link) -> World {
-    Simulation::new(seed).with_link(link).react(|node, machine: &mut Membership, output, now| {
-        if let Output::Sign(statement) = output {
+    Simulation::new(seed).with_link(link).react(|node, machine: &mut Membership, output, now| match output {
+        Output::Sign(statement) => {
             let signed = ready(statement.sign(identity_of(node), &network())).unwrap();
             machine.signed(signed, now);
         }
+        Output::Renew(above) => {
+            let of = (0..64).find(|of| testing::node(*of) == node).unwrap();
+            machine.set_record(testing::record(of, above + 1));
+        }
+        Output::Event(_) => {}
     })
 }
 
@@ -84,7 +89,7 @@ fn view(world: &World) -> String {
 fn events(world: &World) -> impl Iterator<Item = (u64, NodeId, MembershipEvent)> + '_ {
     world.told().iter().filter_map(|told| match told.event {
         Output::Event(event) => Some((told.at, told.node, event)),
-        Output::Sign(_) => None,
+        Output::Sign(_) | Output::Renew(_) => None,
     })
 }
 

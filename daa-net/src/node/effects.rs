@@ -55,6 +55,12 @@ impl Task {
                         signed.inspect_err(|error| tracing::warn!(%error, "this node does not sign")).ok()
                     }));
                 }
+                Effect::Tell(Output::Renew(version)) => {
+                    if version > self.version {
+                        self.version = version;
+                        self.reissue(self.shared.clock.now());
+                    }
+                }
                 Effect::Tell(Output::Event(event)) => self.member(event),
             }
         }

@@ -357,16 +357,14 @@ impl Task {
         }
     }
 
-    fn happened(&mut self, event: TransportEvent) {
+    pub(super) fn happened(&mut self, event: TransportEvent) {
         let now = self.shared.clock.now();
         match event {
             TransportEvent::Connected(node) => {
                 self.membership.connected(node, now);
                 self.gossip.connected(node, now);
                 self.discovery.connected(node, now);
-                if let Some(address) = self.shared.transport.address_of(&node) {
-                    self.discovery.observed(node, &address);
-                }
+                self.observe(node);
                 self.tell(NodeEvent::Connected(node));
             }
             TransportEvent::Disconnected(node) => {
@@ -451,8 +449,15 @@ impl Task {
         }
     }
 
+    /// Where a peer is connected from: a direct connection may have taken the place of one through a relay since.
+    fn observe(&mut self, node: NodeId) {
+        if let Some(address) = self.shared.transport.address_of(&node) {
+            self.discovery.observed(node, &address);
+        }
+    }
+
     /// A message of a peer for a machine.
-    fn receive(&mut self, from: NodeId, message: &[u8]) {
+    pub(super) fn receive(&mut self, from: NodeId, message: &[u8]) {
         let now = self.shared.clock.now();
         let Some((number, body)) = message.split_first() else { return };
         // Of a machine that this version does not have: a later one may.
@@ -460,13 +465,19 @@ impl Task {
         let taken = match part {
             Part::Membership => self.membership.receive(from, body, now),
             Part::Gossip => self.gossip.receive(from, body, now),
-            Part::Discovery => self.discovery.receive(from, body, now),
+            Part::Discovery => {
+                self.observe(from);
+                self.discovery.receive(from, body, now)
+            }
             Part::Topology => match &mut self.neighbourhood {
                 Some(neighbourhood) => neighbourhood.receive(from, body, now),
                 None => Ok(()),
             },
         };
-        if let Err(error) = taken {
+        // Who is gone is not to be disconnected, and nobody would forget what it said.
+        if let Err(error) = taken
+            && self.shared.transport.peers().contains(&from)
+        {
             self.wrong.retain(|_, (_, since)| now.since(*since) <= Duration::from_secs(60));
             let (count, _) = self.wrong.entry(from).or_insert((0, now));
             *count += 1;

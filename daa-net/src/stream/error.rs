@@ -4,7 +4,7 @@ use std::io;
 
 use daa_core::fault::{Fault, Reaction, Retry};
 
-use super::{MAX_FRAME, Protocol};
+use super::Protocol;
 
 /// Why a stream does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,10 +14,12 @@ pub enum StreamError {
     #[error("a frame of the stream was not sealed by the peer for this place, or was changed")]
     Forged,
     /// A frame is longer than any.
-    #[error("a frame has at most {MAX_FRAME} bytes, not {len}")]
+    #[error("a frame of this kind has at most {max} bytes, not {len}")]
     TooLong {
         /// How long it says it is.
         len: usize,
+        /// How long it may be.
+        max: usize,
     },
     /// A frame that has no place here, or a way of speaking that this version does not know.
     #[error("a frame of the stream that has no place here")]

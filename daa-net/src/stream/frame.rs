@@ -4,6 +4,8 @@ use super::MAX_FRAME;
 use super::error::StreamError;
 
 pub(super) const HEADER: usize = 4;
+/// The most bytes of the first frame: the name of a protocol, a few numbers, and what later versions may say.
+pub(super) const MAX_OPEN: usize = 256;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +48,9 @@ impl Header {
             3 if len > 0 => Kind::Packed,
             _ => return Err(StreamError::Unexpected),
         };
-        if len > MAX_FRAME {
-            return Err(StreamError::TooLong { len });
+        let max = if kind == Kind::Open { MAX_OPEN } else { MAX_FRAME };
+        if len > max {
+            return Err(StreamError::TooLong { len, max });
         }
         Ok(Self { kind, len })
     }

@@ -1,11 +1,17 @@
 //! How a stream begins: its number, and what it is for.
 
+#[cfg(any(test, feature = "test-util"))]
+#[expect(clippy::expect_used, reason = "a test that fails")]
+mod arbitrary;
+
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use arbitrary::read_any;
 use bytes::Bytes;
 use daa_crypto::{Context, FrameCipher, FrameError, FrameOpener, FrameSealer, HkdfSha256, Secret};
 use prost::Message as _;
@@ -37,6 +43,24 @@ struct Open {
     protection: u32,
     #[prost(uint32, tag = "4")]
     compression: u32,
+}
+
+fn first_frame(protocol: &Protocol, options: StreamOptions) -> Open {
+    Open {
+        protocol: protocol.as_str().to_owned(),
+        priority: match options.priority {
+            Priority::Control => 0,
+            Priority::Bulk => 1,
+        },
+        protection: match options.protection {
+            Protection::Sealed => 0,
+            Protection::Connection => 1,
+        },
+        compression: match options.compression {
+            Compression::None => 0,
+            Compression::Lz4 => 1,
+        },
+    }
 }
 
 /// What a session gives to its streams.
@@ -102,23 +126,8 @@ pub(crate) fn open(
 ) -> io::Result<PeerStream> {
     let (to_them, to_us) = keys(&opening.ours, number);
     let (mut writer, reader) = opening.halves(&to_them, &to_us).map_err(io::Error::other)?;
-    let open = Open {
-        protocol: protocol.as_str().to_owned(),
-        priority: match options.priority {
-            Priority::Control => 0,
-            Priority::Bulk => 1,
-        },
-        protection: match options.protection {
-            Protection::Sealed => 0,
-            Protection::Connection => 1,
-        },
-        compression: match options.compression {
-            Compression::None => 0,
-            Compression::Lz4 => 1,
-        },
-    };
     writer.put_raw(&number.to_be_bytes());
-    writer.put(Kind::Open, &open.encode_to_vec())?;
+    writer.put(Kind::Open, &first_frame(&protocol, options).encode_to_vec())?;
     Ok(PeerStream(Box::new(Parts::new(opening.peer, (protocol, options), (reader, writer), carried))))
 }
 
@@ -158,13 +167,12 @@ async fn first(
     let (to_us, to_them) = keys(&opening.theirs, number);
     let (writer, mut reader) = opening.halves(&to_them, &to_us).map_err(io::Error::other)?;
     match poll_fn(|cx| reader.poll_frame(pipe, cx)).await? {
-        Some(Kind::Open) => {
+        Some(_) => {
             let frame = reader.take_frame();
             // Not before the frame has opened: nobody else can use a number up.
             numbers.lock().unwrap_or_else(PoisonError::into_inner).see(number)?;
             Ok((frame, reader, writer))
         }
-        Some(_) => Err(StreamError::Unexpected.into()),
         None => Err(StreamError::CutOff.into()),
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Reader {
     /// `None` where the connection protects the bytes.
     opener: Option<FrameOpener>,
     is_packed: bool,
+    /// The first frame has not come: nothing else is waited for.
+    is_new: bool,
     came: Inbox,
     /// How much of what came, and is to come, is of the frame that was begun: opened, and not given.
     plain: usize,
@@ -58,6 +60,7 @@ impl Reader {
         Self {
             opener: Some(opener),
             is_packed: false,
+            is_new: true,
             came: Inbox::default(),
             plain: 0,
             tag: 0,
@@ -73,6 +76,7 @@ impl Reader {
             self.opener = None;
         }
         self.is_packed = options.compression == Compression::Lz4;
+        self.is_new = false;
     }
 
     /// Begins the next frame, if as much of it has come as is needed: what is sealed or compressed is looked at as a whole.
@@ -81,6 +85,9 @@ impl Reader {
             return Ok(Next::Wanted(HEADER));
         };
         let header = Header::decode(head)?;
+        if self.is_new != (header.kind == Kind::Open) {
+            return Err(StreamError::Unexpected);
+        }
         let whole = HEADER + header.len;
         if let Some(opener) = &mut self.opener {
             let whole = whole + FRAME_TAG;
@@ -160,13 +167,8 @@ impl Reader {
     }
 
     /// What a frame after the first one means.
-    fn begun(&mut self, kind: Kind) -> Result<(), StreamError> {
-        match kind {
-            Kind::Data | Kind::Packed => {}
-            Kind::End => self.is_over = true,
-            Kind::Open => return Err(StreamError::Unexpected),
-        }
-        Ok(())
+    fn begun(&mut self, kind: Kind) {
+        self.is_over |= kind == Kind::End;
     }
 
     /// Ready when there is something to give, or nothing more to come.
@@ -178,7 +180,7 @@ impl Reader {
                 }
             } else {
                 let kind = ready!(self.poll_frame(pipe, cx))?.ok_or(StreamError::CutOff)?;
-                self.begun(kind)?;
+                self.begun(kind);
             }
         }
         Poll::Ready(Ok(()))
@@ -200,7 +202,7 @@ impl Reader {
             }
             // What is wrong with the next frame is told by the next read.
             match self.next() {
-                Ok(Next::Frame(kind)) => self.failed = self.begun(kind).err(),
+                Ok(Next::Frame(kind)) => self.begun(kind),
                 Ok(Next::Wanted(_)) => {}
                 Err(error) => self.failed = Some(error),
             }

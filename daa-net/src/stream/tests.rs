@@ -157,6 +157,37 @@ async fn frames_that_are_none_end_the_connection_and_cost_nothing() {
     assert_eq!((read.unwrap_err().kind(), condemned), (io::ErrorKind::InvalidData, 1));
 }
 
+/// Whoever has a session may open many streams: what is kept of each before it is known what it is for is little.
+#[tokio::test(start_paused = true)]
+async fn the_first_frame_is_short_and_nothing_else_is_waited_for() {
+    let (_, theirs) = session().await;
+    for (header, is_refused) in [
+        ([0, 0, 1, 0], false),
+        ([0, 0, 1, 1], true),
+        ([0, 1, 0, 0], true),
+        ([1, 0, 0, 1], true),
+        ([2, 0, 0, 0], true),
+        ([3, 0, 0, 9], true),
+    ] {
+        let (here, mut there) = duplex(64);
+        let counted = Arc::new(Counted::default());
+        let carried = Carried {
+            pipe: Box::new(here),
+            carrier: counted.clone(),
+            lane: Arc::default(),
+            is_bulk: Arc::default(),
+            place: None,
+        };
+        there.write_all(&[&[0; 8], &header[..]].concat()).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let accepted = accept(&theirs, &Mutex::default(), carried).await.unwrap_err();
+        // What may be the first frame is waited for until it is time.
+        assert_eq!(accepted.kind() == io::ErrorKind::InvalidData, is_refused, "{header:?}");
+        assert_eq!(began.elapsed().is_zero(), is_refused, "{header:?}");
+        assert_eq!(counted.0.load(Ordering::SeqCst), u32::from(is_refused));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_opens_a_stream_and_says_nothing_is_not_waited_for() {
     let (_, theirs) = session().await;

@@ -1,6 +1,7 @@
 //! What each reader of bytes must do with any bytes: refuse them, or take them for what it can write the same way again; never
 //! panic, and never want more done than its bounds say. The fuzz targets, and a test over their corpus, call these.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use daa_core::clock::Timestamp;
@@ -18,6 +19,7 @@ use crate::membership::{Membership, MembershipOptions, Output};
 use crate::names::SignedName;
 use crate::node_id::NodeId;
 use crate::record::{BookOptions, SignedRecord, Tier};
+use crate::stream::{self, Opening};
 use crate::topology::{Neighbourhood, TopologyOptions};
 use crate::{rpc, transfer};
 
@@ -189,6 +191,29 @@ pub fn topology(bytes: &[u8]) {
 /// When a reader does not do what it must.
 pub fn requests(bytes: &[u8]) {
     ready(rpc::read_any(bytes));
+}
+
+/// Both ends of a session: handshakes cost time, and what is read in one is read in any.
+fn ends() -> &'static (Opening, Opening) {
+    static OPENINGS: OnceLock<(Opening, Opening)> = OnceLock::new();
+    OPENINGS.get_or_init(|| {
+        let mut rng = StdRng::seed_from_u64(1);
+        let other = Ends { ours: ENDS.theirs, theirs: ENDS.ours };
+        let (initiator, hello) = auth_of(1).initiate(ENDS, Some(node(0)), &mut rng).expect("a hello");
+        let (responder, reply) = ready(auth_of(0).respond(other, &hello, &mut rng)).expect("a reply");
+        let (initiator, finish) = ready(initiator.reply(&reply)).expect("a finish");
+        let responder = responder.finish(&finish).expect("a session");
+        (Opening::new(&initiator), Opening::new(&responder))
+    })
+}
+
+/// What a peer that has proved itself may put on a stream: frames that are sealed, and any that are not.
+///
+/// # Panics
+/// When the reader does not do what it must.
+pub fn streams(bytes: &[u8]) {
+    let (opener, other) = ends();
+    ready(stream::read_any(opener, other, bytes));
 }
 
 /// What is asked and answered where contents are fetched.

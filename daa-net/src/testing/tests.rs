@@ -24,7 +24,7 @@ use crate::topology::{Neighbourhood, TopologyOptions};
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     ("auth", decoders::auth),
     ("bootstrap", decoders::bootstrap),
     ("discovery", decoders::discovery),
@@ -34,6 +34,7 @@ const TARGETS: [Target; 11] = [
     ("name_record", decoders::name_record),
     ("node_record", decoders::node_record),
     ("requests", decoders::requests),
+    ("streams", decoders::streams),
     ("topology", decoders::topology),
     ("transfers", decoders::transfers),
 ];
@@ -261,6 +262,16 @@ fn writes_the_corpus() {
     let framed = |message: &[u8]| [&(message.len() as u32).to_be_bytes(), message].concat();
     write("requests", "ask", &framed(b"\x0a\x06echo/1\x12\x05hello\x18\xe8\x07\x22\x10sixteen bytes!!!"));
     write("requests", "answer", &framed(b"\x08\x02\x1a\x06nobody"));
+    let (data, end) = (b"\x01\0\x05hello".as_slice(), b"\x02\0\0".as_slice());
+    let packed = [&[0, 1, 44], &lz4_flex::block::compress(&[7; 300])[..]].concat();
+    let packed = [&[3, 0, packed.len() as u8], &packed[..]].concat();
+    for (flags, name) in [(0, "sealed"), (2, "unsealed"), (4, "packed"), (6, "packed-unsealed")] {
+        let frames = if flags & 4 == 0 { [data, data, end].concat() } else { [&packed, data, end].concat() };
+        write("streams", name, &[&[flags, 0xff], &frames[..]].concat());
+    }
+    write("streams", "cut", &[&[0, 2], data].concat());
+    write("streams", "odd", &[&[8, 0xff, 0, 0, 14], b"\x0a\x0c/arbitrary/2".as_slice(), data, end].concat());
+    write("streams", "raw", &[[1, 0xff].as_slice(), &[0, 0, 0, 20], &[7; 36]].concat());
     write("transfers", "content", &[&framed(b"\x10\x07")[..], b"content"].concat());
     write("transfers", "missing", &framed(b"\x08\x01"));
     write("transfers", "ask", &framed(&[b"\x0a\x20", &[7; 32][..], b"\x10\x01"].concat()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use daa_core::clock::Timestamp;
 
+use super::peer::Peer;
 use super::wire::Message;
 use super::{Neighbourhood, Topology, TopologyEvent};
 use crate::chance::{below, share};
@@ -23,17 +24,33 @@ const BETTER: u32 = 70;
 const MOVING: usize = 4;
 /// So many lost hubs are remembered until there is another instead.
 const LOST: usize = 8;
+/// After so many intervals another hub is drawn by lot, a quarter of them sooner or later.
+const ROUND: u32 = 60;
+/// So many hubs that were drawn are remembered: none of them is drawn again while there is another one.
+const DRAWN: usize = 256;
 
 #[derive(Clone, Copy, Debug)]
 struct Asking {
     hub: NodeId,
     /// Which is left for it.
     instead: Option<NodeId>,
+    is_drawn: bool,
 }
 
+/// Where a leaf is at home: at the best hubs by what was measured, and at one that was drawn by lot.
+///
+/// How far hubs are can be measured, and what they say of their load is believed within bounds; whether they pass on what they should
+/// cannot be seen here. So whoever is near, and passes nothing on, would get all leaves for good. Of the one that is drawn, neither how
+/// near it is nor what it says counts; it is drawn anew each [`ROUND`], the one that was drawn longest ago last. Where `h` hubs lie, a leaf is
+/// with them alone for `h` rounds at most.
 #[derive(Debug)]
 pub(super) struct Homes {
     at: BTreeSet<NodeId>,
+    /// The one of them that was drawn, and those that were before, it included; the last one last.
+    drawn: Option<NodeId>,
+    before: VecDeque<NodeId>,
+    /// When another one is drawn.
+    next_draw: Timestamp,
     asking: Option<Asking>,
     lost: VecDeque<NodeId>,
     /// When it may ask the next one.
@@ -44,7 +61,16 @@ pub(super) struct Homes {
 
 impl Homes {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { at: BTreeSet::new(), asking: None, lost: VecDeque::new(), seek: None, settled: now }
+        Self {
+            at: BTreeSet::new(),
+            drawn: None,
+            before: VecDeque::new(),
+            next_draw: now,
+            asking: None,
+            lost: VecDeque::new(),
+            seek: None,
+            settled: now,
+        }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = NodeId> {
@@ -83,7 +109,7 @@ impl Neighbourhood {
             for hub in std::mem::take(&mut self.homes.at) {
                 self.send(hub, Message::Leave);
             }
-            (self.homes.asking, self.homes.seek) = (None, None);
+            (self.homes.asking, self.homes.seek, self.homes.drawn) = (None, None, None);
             self.homes.lost.clear();
         }
     }
@@ -130,7 +156,7 @@ impl Neighbourhood {
     }
 
     fn lose_if_silent(&mut self, hub: NodeId, now: Timestamp) {
-        if self.peers.get(&hub).is_some_and(super::peer::Peer::is_silent) {
+        if self.peers.get(&hub).is_some_and(Peer::is_silent) {
             self.lose(hub, now);
         }
     }
@@ -144,6 +170,7 @@ impl Neighbourhood {
         if !self.homes.at.remove(&hub) {
             return;
         }
+        self.homes.drawn = self.homes.drawn.filter(|drawn| *drawn != hub);
         self.homes.lost.push_back(hub);
         if self.homes.lost.len() > LOST {
             self.homes.lost.pop_front();
@@ -182,26 +209,48 @@ impl Neighbourhood {
         if self.homes.seek.is_some_and(|at| now < at) {
             return;
         }
-        match self.candidate(now) {
-            Some((hub, _)) => self.ask(hub, None, now),
+        // The last place is for one by lot; the only one is not.
+        let is_drawn =
+            self.homes.drawn.is_none() && self.wanted() > 1 && self.homes.at.len() + 1 >= self.wanted();
+        let hub = if is_drawn { self.draw(now) } else { self.candidate(now).map(|(hub, _)| hub) };
+        match hub {
+            Some(hub) => self.ask(Asking { hub, instead: None, is_drawn }, now),
             None => self.homes.seek = Some(now + self.options.interval.mul_f64(0.5 + share(&mut self.rng))),
         }
     }
 
-    fn ask(&mut self, hub: NodeId, instead: Option<NodeId>, now: Timestamp) {
-        self.homes.asking = Some(Asking { hub, instead });
-        self.ping(hub, now);
+    fn ask(&mut self, asking: Asking, now: Timestamp) {
+        self.homes.asking = Some(asking);
+        self.ping(asking.hub, now);
+    }
+
+    /// The hubs that may be asked.
+    fn eligible(&self, now: Timestamp) -> impl Iterator<Item = (&NodeId, &Peer)> {
+        self.hubs().filter(move |(node, peer)| {
+            let may_be_asked = peer.refused_until.is_none_or(|until| until <= now);
+            peer.tier > self.tier && may_be_asked && !self.homes.is_watched(node)
+        })
+    }
+
+    /// A hub by lot: any of those that were not drawn yet, or the one that was drawn longest ago.
+    fn draw(&mut self, now: Timestamp) -> Option<NodeId> {
+        let all: BTreeSet<_> = self.eligible(now).map(|(node, _)| *node).collect();
+        let new: Vec<_> = all.iter().filter(|node| !self.homes.before.contains(node)).collect();
+        if new.is_empty() {
+            return self.homes.before.iter().find(|node| all.contains(node)).copied();
+        }
+        new.get(below(new.len(), &mut self.rng)).map(|node| **node)
+    }
+
+    fn is_time_to_draw(&self, now: Timestamp) -> bool {
+        self.homes.drawn.is_some() && now >= self.homes.next_draw
     }
 
     /// A hub to be asked: the better one of two that chance has chosen of the good ones, so that not all take the same (Mitzenmacher, The
     /// Power of Two Choices, 2001).
     fn candidate(&mut self, now: Timestamp) -> Option<(NodeId, Duration)> {
         let floor = self.floor();
-        let may = self.hubs().filter(|(node, peer)| {
-            let may_be_asked = peer.refused_until.is_none_or(|until| until <= now);
-            peer.tier > self.tier && may_be_asked && !self.homes.is_watched(node)
-        });
-        let mut good: Vec<_> = may.map(|(node, peer)| (peer.cost(floor), *node)).collect();
+        let mut good: Vec<_> = self.eligible(now).map(|(node, peer)| (peer.cost(floor), *node)).collect();
         let least = good.iter().min()?.0;
         good.retain(|(cost, _)| *cost <= least * 3 / 2);
         let (one, other) = (below(good.len(), &mut self.rng), below(good.len(), &mut self.rng));
@@ -209,20 +258,27 @@ impl Neighbourhood {
         Some((*node, *cost))
     }
 
-    /// Looks whether there is a hub that is much better than the worst of its own.
+    /// Looks whether there is a hub that is much better than the worst of its own; draws another one when it is time.
     pub(super) fn improve(&mut self, now: Timestamp) {
+        if self.is_time_to_draw(now) && !self.lacks_home() && self.homes.asking.is_none() {
+            if let Some(hub) = self.draw(now) {
+                let instead = self.homes.drawn;
+                return self.ask(Asking { hub, instead, is_drawn: true }, now);
+            }
+        }
         let homes = &self.homes;
         let is_settled = now.since(homes.settled) >= self.options.interval * DWELL;
         if self.lacks_home() || homes.asking.is_some() || !is_settled || below(MOVING, &mut self.rng) > 0 {
             return;
         }
         let floor = self.floor();
-        let costs = self.homes.all().filter_map(|hub| Some((self.peers.get(&hub)?.cost(floor), hub)));
+        let chosen = self.homes.all().filter(|hub| self.homes.drawn != Some(*hub));
+        let costs = chosen.filter_map(|hub| Some((self.peers.get(&hub)?.cost(floor), hub)));
         let Some((cost, worst)) = costs.max() else { return };
         if let Some((hub, less)) = self.candidate(now)
             && less * 100 < cost * BETTER
         {
-            self.ask(hub, Some(worst), now);
+            self.ask(Asking { hub, instead: Some(worst), is_drawn: false }, now);
         }
     }
 
@@ -245,10 +301,21 @@ impl Neighbourhood {
         }
     }
 
-    fn moved(&mut self, Asking { hub, instead }: Asking, now: Timestamp) {
+    fn moved(&mut self, Asking { hub, instead, is_drawn }: Asking, now: Timestamp) {
         self.homes.asking = None;
         self.homes.at.insert(hub);
-        self.homes.settled = now;
+        if is_drawn {
+            let round = self.options.interval.mul_f64(f64::from(ROUND) * (0.75 + share(&mut self.rng) / 2.0));
+            self.homes.next_draw = now + round;
+            self.homes.drawn = Some(hub);
+            self.homes.before.retain(|before| *before != hub);
+            self.homes.before.push_back(hub);
+            if self.homes.before.len() > DRAWN {
+                self.homes.before.pop_front();
+            }
+        } else {
+            self.homes.settled = now;
+        }
         if let Some(left) = instead.filter(|left| self.homes.at.remove(left)) {
             self.send(left, Message::Leave);
             self.tell(TopologyEvent::Rehomed { from: left, to: hub });

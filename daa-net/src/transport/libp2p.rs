@@ -127,7 +127,7 @@ impl Transport for Libp2pTransport {
     }
 
     fn address_of(&self, node: &NodeId) -> Option<Multiaddr> {
-        self.table.best(node).filter(|link| !link.is_relayed).map(|link| link.address)
+        self.table.best(node).map(|link| link.address)
     }
 
     async fn connect(&self, node: Option<NodeId>, addresses: &[Multiaddr]) -> Result<NodeId, ConnectError> {

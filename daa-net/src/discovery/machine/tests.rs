@@ -214,6 +214,33 @@ fn one_host_does_not_take_a_service_by_claiming_to_be_everywhere() {
     assert_eq!(machine.kept_providers(&training, NOW).len(), 8);
 }
 
+/// Nobody sees where a node behind a relay is. Each claims a subnet of its own, and comes through a relay of another owner.
+#[test]
+fn those_behind_relays_are_one_subnet_whatever_they_claim() {
+    let training: Service = "training".parse().unwrap();
+    let mut machine = machine();
+    machine.set_own(at(&me(), 5_000), NOW);
+    let key = Key::of_service(&network(), &training);
+    for who in 2_000..2_020_u32 {
+        let claims = record(1).with_address(address(who)).with_service(training.clone());
+        let provider = issue(claims, &identity(who.into()));
+        let node = provider.node();
+        machine.connected(node, NOW);
+        machine.observed(node, &address(10_000 + who).with(multiaddr::Protocol::P2pCircuit));
+        if who == 2_019 {
+            // One got through to this node since, and was seen.
+            machine.observed(node, &address(who));
+        }
+        let stored = Stored::Provider { key, record: provider.as_bytes().clone() };
+        let stored = Message { id: 1, body: Body::Store(stored) }.encode();
+        machine.receive(node, &stored, NOW).unwrap();
+        drain(&mut machine);
+        machine.table.seen(provider, machine.observed_at(&node).cloned().as_ref(), NOW);
+    }
+    assert_eq!(machine.kept_providers(&training, NOW).len(), 8 + 1);
+    assert!(machine.table.len() <= 10 + 1, "{} contacts", machine.table.len());
+}
+
 #[test]
 fn lookups_have_a_bound() {
     let mut machine = knowing(&people()[..5]);

@@ -131,10 +131,11 @@ fn what_made_room_is_not_told_again() {
     let all: Vec<_> = (0..120_u64)
         .map(|number| sign(1 + number as usize % 39, "text", number, at(number)).encode())
         .collect();
-    let told: usize = all.iter().map(|one| give(&mut machine, vec![one.clone()], BEGIN).unwrap()).sum();
+    let each = all.iter().zip((0..).map(at));
+    let told: usize = each.map(|(one, now)| give(&mut machine, vec![one.clone()], now).unwrap()).sum();
     assert_eq!(told, 120);
     assert!(machine.seen.len() == 32 && machine.cache.bytes() <= 20_000);
-    let again: usize = all.iter().map(|one| give(&mut machine, vec![one.clone()], BEGIN).unwrap()).sum();
+    let again: usize = all.iter().map(|one| give(&mut machine, vec![one.clone()], at(120)).unwrap()).sum();
     assert_eq!(again, 0, "however little is remembered");
 }
 
@@ -322,6 +323,37 @@ fn a_forged_copy_is_not_in_the_way_of_a_good_one() {
     machine.receive(node(1), &key.encode_to_vec(), BEGIN).unwrap();
     assert_eq!(drain(machine).1, [signed.id()]);
     assert!(machine.score(&node(1)) < 0.0 && machine.score(&node(2)) > 0.0);
+}
+
+#[test]
+fn who_says_that_it_is_later_pushes_out_nobody_who_says_what_time_it_is() {
+    let key = identity(0).key().clone();
+    let few = options().with_seen(64);
+    let mut machine = Gossip::new(few, CryptoSuite::new(), network(), key, Seed::from_u64(1), BEGIN);
+    machine.subscribe(topic(), Validation::Signature, BEGIN).unwrap();
+    machine.connected(node(1), BEGIN);
+    (0..40).for_each(|of| machine.remember(identity(of).key()));
+    let at = |millis: u64| BEGIN + Duration::from_millis(millis);
+    let mut all = Vec::new();
+    for number in 0..120_u64 {
+        // As late as may be, then later by less and less.
+        let early = sign(4 + number as usize % 30, "early", number, at(60_000 - number * 500)).encode();
+        all.push(early.clone());
+        give(&mut machine, vec![early], BEGIN).unwrap();
+        if number % 10 == 0 {
+            let honest = sign(34 + number as usize / 40, "now", number, BEGIN).encode();
+            all.push(honest.clone());
+            assert_eq!(give(&mut machine, vec![honest], at(50)), Ok(1), "after {number}");
+            // Clocks differ.
+            let ahead = sign(37 + number as usize / 40, "ahead", number, at(250)).encode();
+            all.push(ahead.clone());
+            let expected = usize::from(number <= 70);
+            assert_eq!(give(&mut machine, vec![ahead], at(50)), Ok(expected), "an eighth of 64; {number}");
+        }
+    }
+    let again: usize = all.iter().map(|one| give(&mut machine, vec![one.clone()], at(50)).unwrap()).sum();
+    assert_eq!(again, 0, "nothing is told twice");
+    assert!(machine.seen.len() <= 64);
 }
 
 #[test]

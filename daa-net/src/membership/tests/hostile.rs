@@ -159,7 +159,7 @@ fn drain(machine: &mut Membership) -> (usize, usize) {
         match effect {
             Effect::Send { message, .. } => bytes += message.len(),
             Effect::Tell(Output::Sign(_)) => statements += 1,
-            Effect::Tell(Output::Event(_)) => {}
+            Effect::Tell(Output::Event(_) | Output::Renew(_)) => {}
         }
     }
     (bytes, statements)

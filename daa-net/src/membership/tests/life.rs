@@ -101,6 +101,31 @@ fn one_that_comes_back_with_its_clock_set_back_is_shown_what_it_said() {
 }
 
 #[test]
+fn one_that_comes_back_with_its_clock_set_back_issues_a_newer_record_than_others_have() {
+    let mut world = settled(5, 6, Link::rtt(50));
+    world.with(node(4), |machine, _| machine.set_record(testing::record(4, 5)));
+    let others: Vec<_> = nodes(6).into_iter().filter(|of| *of != node(4)).collect();
+    let version = |world: &World, eye: NodeId| {
+        world.machine(eye).record(&node(4), world.clock(eye)).map(|record| record.record().version)
+    };
+    let all_have = |world: &World, wanted| others.iter().all(|eye| version(world, *eye) == Some(wanted));
+    assert!(world.run_until(30_000, |world| all_have(world, 5)));
+    world.crash(node(4));
+    world.run_for(10_000);
+    let slow = Skew::new(-3_600_000, 0);
+    // It knows nothing of what it was.
+    let mut again = machine(4, 2, &world, 5, slow);
+    again.join([node(2)]);
+    world.set_skew(node(4), slow);
+    world.restart(node(4), again);
+    let never_back = |world: &World| {
+        assert!(others.iter().all(|eye| version(world, *eye) >= Some(5)), "{}", view(world));
+        all_have(world, 6)
+    };
+    assert!(world.run_until(60_000, never_back), "{}", view(&world));
+}
+
+#[test]
 fn one_that_goes_is_not_missed() {
     let mut world = settled(6, 8, Link::rtt(50));
     world.with(node(3), |machine, now| machine.leave(now));

@@ -80,8 +80,12 @@ impl ConnectionLimits {
     }
 }
 
-/// Whether an address is of a local network, so that it can be used where nothing else is.
+/// Whether an address is of a local network, so that it can be used where nothing else is. Through a relay none is: the relay may be
+/// here, and who is behind it anywhere.
 pub(super) fn is_local(address: &Multiaddr) -> bool {
+    if address.iter().any(|part| matches!(part, Part::P2pCircuit)) {
+        return false;
+    }
     let is_memory = || address.iter().any(|part| matches!(part, Part::Memory(_)));
     ip(address).map_or_else(is_memory, subnet::is_local)
 }
@@ -306,6 +310,7 @@ mod tests {
             "/ip6/2001:db8::1/tcp/1",
             "/dns/example.com/tcp/1",
             "/ip6/::ffff:8.8.8.8/tcp/1",
+            "/ip4/10.1.2.3/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA/p2p-circuit",
         ] {
             assert!(!is_local(&from(address)), "{address}");
         }

@@ -403,7 +403,7 @@ impl NetworkBehaviour for Peers {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        // What comes through a relay has the relay's address, and that is local or not.
+        // What comes through a relay says so in the address here.
         let from = if is_relayed(local) { local } else { remote };
         if self.is_lan_only && !is_local(from) {
             return Err(ConnectionDenied::new(TooMany::NotLocal));

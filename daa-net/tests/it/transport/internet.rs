@@ -97,6 +97,9 @@ async fn who_cannot_be_called_is_reached_through_a_relay() {
 
     let caller = start(Libp2pOptions::new()).await;
     assert_eq!(caller.connect(Some(hidden.node()), &addresses).await.unwrap(), hidden.node());
+    // Where it is was not seen, and that is said.
+    let at = caller.address_of(&hidden.node()).unwrap();
+    assert!(at.iter().any(|part| matches!(part, Part::P2pCircuit)), "{at}");
     let mut ours = caller.open(hidden.node(), HELLO, StreamOptions::default()).await.unwrap();
     ours.write_all(b"hello").await.unwrap();
     ours.shutdown().await.unwrap();
@@ -275,6 +278,29 @@ async fn a_node_of_the_local_network_stays_in_it() {
     assert!(matches!(met, Err(ConnectError::Limit(_))), "{met:?}");
     let other = start(Libp2pOptions::loopback()).await;
     local.connect(Some(other.node()), &other.addresses()).await.unwrap();
+}
+
+/// Whoever is behind a relay may be anywhere, though the relay is of the local network.
+#[tokio::test]
+async fn a_node_of_the_local_network_is_not_reached_through_a_relay_and_reaches_nobody_through_one() {
+    let relay = start(on("/ip4/127.0.0.1/udp/0/quic-v1").relaying()).await;
+    let behind = async |options| {
+        let hidden = start(options).await;
+        hidden.connect(Some(relay.node()), &relay.addresses()).await.unwrap();
+        hidden.listen_through(relay.node()).await.unwrap();
+        while hidden.addresses().is_empty() {
+            hidden.next().await.unwrap();
+        }
+        hidden
+    };
+    let (open, local) = (behind(Libp2pOptions::new()).await, behind(Libp2pOptions::new().lan_only()).await);
+    let far = start(Libp2pOptions::new()).await;
+    let met = far.connect(Some(local.node()), &local.addresses()).await;
+    assert!(met.is_err(), "{met:?}");
+    assert_eq!(far.connect(Some(open.node()), &open.addresses()).await.unwrap(), open.node());
+    let met = local.connect(Some(open.node()), &open.addresses()).await;
+    assert!(matches!(met, Err(ConnectError::Limit(_))), "{met:?}");
+    assert_eq!(local.peers(), [relay.node()]);
 }
 
 #[tokio::test]

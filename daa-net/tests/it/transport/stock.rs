@@ -1,6 +1,7 @@
 //! A libp2p node that knows nothing of this crate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use daa_net::transport::libp2p::{Libp2pOptions, Libp2pTransport};
 use daa_net::transport::{ConnectError, Transport as _};
@@ -20,14 +21,18 @@ struct Stock {
 }
 
 fn stock() -> Swarm<Stock> {
+    stock_that_pings(ping::Config::default())
+}
+
+fn stock_that_pings(pings: ping::Config) -> Swarm<Stock> {
     SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
         .unwrap()
         .with_quic()
-        .with_behaviour(|keypair| Stock {
+        .with_behaviour(move |keypair| Stock {
             identify: identify::Behaviour::new(identify::Config::new("stock".to_owned(), keypair.public())),
-            ping: ping::Behaviour::default(),
+            ping: ping::Behaviour::new(pings.clone()),
             streams: libp2p_stream::Behaviour::new(),
         })
         .unwrap()
@@ -95,6 +100,38 @@ async fn a_stranger_is_identified_and_pinged_and_refused_for_the_rest_on_tcp() {
 #[tokio::test]
 async fn a_stranger_is_identified_and_pinged_and_refused_for_the_rest_on_quic() {
     a_stranger_is_identified_and_pinged_and_refused_for_the_rest("/ip4/127.0.0.1/udp/0/quic-v1").await;
+}
+
+/// Until that many pings were answered; whether the connection is still there then.
+async fn pinged(stock: &mut Swarm<Stock>, times: usize) -> bool {
+    let mut answered = 0;
+    while answered < times {
+        match stock.select_next_some().await {
+            SwarmEvent::Behaviour(StockEvent::Ping(ping::Event { result: Ok(_), .. })) => answered += 1,
+            SwarmEvent::ConnectionClosed { .. } => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_stranger_that_always_has_something_to_do_is_hung_up_on_when_its_time_is_over() {
+    let (ours, address, _) = ours("/ip4/127.0.0.1/tcp/0").await;
+    let mut stock = stock_that_pings(ping::Config::new().with_interval(Duration::from_millis(20)));
+    stock.dial(address).unwrap();
+    assert!(pinged(&mut stock, 2).await);
+    // From now on time passes when the test says so. While something blocks, it does not by itself.
+    let (goes_on, waits) = std::sync::mpsc::channel::<()>();
+    let blocked = tokio::task::spawn_blocking(move || waits.recv());
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert!(pinged(&mut stock, 5).await, "it may stay for 30 s");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert!(!pinged(&mut stock, 200).await, "it pings on and on");
+    assert_eq!(ours.peers(), []);
+    drop(goes_on);
+    assert!(blocked.await.unwrap().is_err());
 }
 
 #[tokio::test]
