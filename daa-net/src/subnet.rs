@@ -17,16 +17,19 @@ pub(crate) enum Subnet {
 impl Subnet {
     pub(crate) fn of(address: &Multiaddr) -> Self {
         let is_relayed = address.iter().any(|part| matches!(part, Protocol::P2pCircuit));
-        match ip(address).filter(|_| !is_relayed) {
-            Some(IpAddr::V4(ip)) => {
+        ip(address).filter(|_| !is_relayed).map_or(Self::Unknown, Self::of_ip)
+    }
+
+    pub(crate) fn of_ip(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => {
                 let [a, b, c, _] = ip.octets();
                 Self::V4([a, b, c])
             }
-            Some(IpAddr::V6(ip)) => {
+            IpAddr::V6(ip) => {
                 let [a, b, c, d, e, f, ..] = ip.octets();
                 Self::V6([a, b, c, d, e, f])
             }
-            None => Self::Unknown,
         }
     }
 }

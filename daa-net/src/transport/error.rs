@@ -80,9 +80,6 @@ pub enum TransportError {
         /// Why not.
         reason: String,
     },
-    /// The environment variable `SSLKEYLOGFILE` is set, and libp2p would write the keys of all its connections into that file.
-    #[error("SSLKEYLOGFILE is set: the keys of all connections would be written there")]
-    KeyLog,
     /// The transport could not be made.
     #[error("the transport could not be made: {0}")]
     Setup(String),
@@ -101,7 +98,7 @@ impl Reaction for TransportError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Closed | Self::KeyLog | Self::Listen { .. } | Self::Setup(_) => Retry::Never,
+            Self::Closed | Self::Listen { .. } | Self::Setup(_) => Retry::Never,
             _ => Retry::Later,
         }
     }

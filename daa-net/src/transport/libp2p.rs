@@ -10,8 +10,10 @@ mod limits;
 mod offer;
 mod options;
 mod peers;
+mod quic;
 mod relays;
 mod swarm;
+mod tls;
 mod whereabouts;
 
 use std::sync::atomic::Ordering;
@@ -67,7 +69,7 @@ impl Libp2pTransport {
     /// Listens, and waits for who calls. Its libp2p identity is made anew: the node is known by its own key.
     ///
     /// # Errors
-    /// [`TransportError::KeyLog`], [`TransportError::Listen`], [`TransportError::Setup`].
+    /// [`TransportError::Listen`], [`TransportError::Setup`].
     ///
     /// # Cancel safety
     /// Then nothing listens.

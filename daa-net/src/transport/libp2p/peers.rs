@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::gate::Gates;
 use super::handler::{Ask, FromHandler, Handler, ToHandler};
 use super::limits::{ConnectionLimits, Counted, TooMany, is_local};
+use super::quic::Strangers;
 use super::whereabouts::relay_of;
 use crate::auth::{Auth, HandshakeError};
 use crate::node_id::NodeId;
@@ -111,6 +112,7 @@ pub(super) struct Peers {
     auth: Auth,
     own: PeerId,
     gates: Gates,
+    strangers: Strangers,
     counted: Counted,
     began: Instant,
     is_lan_only: bool,
@@ -130,7 +132,7 @@ impl Peers {
     pub(super) fn new(
         auth: Auth,
         own: PeerId,
-        gates: Gates,
+        (gates, strangers): (Gates, Strangers),
         (limits, is_lan_only, is_relay): (ConnectionLimits, bool, bool),
         table: Table,
         (streams, meters): (mpsc::Sender<PeerStream>, Meters),
@@ -139,6 +141,7 @@ impl Peers {
             auth,
             own,
             gates,
+            strangers,
             counted: Counted::new(limits),
             began: Instant::now(),
             is_lan_only,
@@ -258,6 +261,7 @@ impl Peers {
         let (peer, is_relayed) = (connection.peer, connection.is_relayed);
         let address = connection.address.clone();
         self.counted.proved(id);
+        self.strangers.proved(&peer);
         self.expected.remove(&id);
         let per_node = self.counted.limits().per_node;
         let link = Link { connection: id, live, asks, address, is_relayed, since: Instant::now() };

@@ -11,7 +11,7 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
 use libp2p::{
-    Multiaddr, PeerId, SwarmBuilder, autonat, dcutr, identify, mdns, noise, ping, relay, tcp, tls, yamux,
+    Multiaddr, PeerId, SwarmBuilder, autonat, dcutr, identify, mdns, noise, ping, relay, tcp, yamux,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::DropGuard;
@@ -20,7 +20,9 @@ use super::gate::{Gated, Gates};
 use super::limits::is_local;
 use super::options::Libp2pOptions;
 use super::peers::{Opened, Peers, Reply, Table};
+use super::quic::{QuicTransport, Strangers};
 use super::relays::{Relays, Step};
+use super::tls::{Tls, TlsUpgrade};
 use super::whereabouts::{Reachability, Whereabouts, is_relayed, told};
 use crate::auth::Auth;
 use crate::node_id::NodeId;
@@ -69,9 +71,6 @@ pub(super) async fn start(
     (commands, ends): (mpsc::Receiver<Command>, DropGuard),
     whereabouts: Arc<Mutex<Whereabouts>>,
 ) -> Result<(), TransportError> {
-    if std::env::var_os("SSLKEYLOGFILE").is_some() {
-        return Err(TransportError::KeyLog);
-    }
     let mut swarm = make(auth, &options, table.clone(), streams).await?;
     let is_announced = !options.announce.is_empty();
     for address in options.announce {
@@ -139,21 +138,26 @@ async fn make(
     let limits = (options.limits, options.lan_only, options.relays);
     let relay = options.relays.then(|| options.relay_limits.config());
     let meters = Meters::new(options.bandwidth);
+    let tls = Tls::new(&keypair).map_err(setup)?;
+    let upgrade = TlsUpgrade::new(tls.clone());
+    let security = || {
+        let upgrade = upgrade.clone();
+        (move |_: &Keypair| Ok::<_, std::convert::Infallible>(upgrade), noise::Config::new)
+    };
+    let strangers = Strangers::default();
+    let quic = QuicTransport::new(tls, strangers.clone()).map_err(setup)?;
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default().nodelay(true),
-            (tls::Config::new, noise::Config::new),
-            yamux::Config::default,
-        )
+        .with_tcp(tcp::Config::default().nodelay(true), security(), yamux::Config::default)
         .map_err(setup)?
-        .with_quic()
+        .with_other_transport(|_| quic)
+        .map_err(setup)?
         .with_dns()
         .map_err(setup)?
-        .with_websocket((tls::Config::new, noise::Config::new), yamux::Config::default)
+        .with_websocket(security(), yamux::Config::default)
         .await
         .map_err(setup)?
-        .with_relay_client((tls::Config::new, noise::Config::new), yamux::Config::default)
+        .with_relay_client(security(), yamux::Config::default)
         .map_err(setup)?
         .with_behaviour(move |keypair, relay_client| {
             let own = keypair.public().to_peer_id();
@@ -161,7 +165,7 @@ async fn make(
                 .with_agent_version(concat!("daa/", env!("CARGO_PKG_VERSION")).to_owned());
             let relay = relay.map(|config| Gated::new(relay::Behaviour::new(own, config), gated.clone()));
             Behaviour {
-                peers: Peers::new(auth, own, gated.clone(), limits, table, (streams, meters)),
+                peers: Peers::new(auth, own, (gated.clone(), strangers), limits, table, (streams, meters)),
                 identify: identify::Behaviour::new(identify),
                 ping: ping::Behaviour::default(),
                 mdns: mdns.into(),
