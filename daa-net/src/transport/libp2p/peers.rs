@@ -21,7 +21,7 @@ use super::gate::Gates;
 use super::handler::{Ask, FromHandler, Handler, ToHandler};
 use super::limits::{ConnectionLimits, Counted, TooMany, is_local};
 use super::quic::Strangers;
-use super::whereabouts::relay_of;
+use super::whereabouts::{is_relayed, relay_of};
 use crate::auth::{Auth, HandshakeError};
 use crate::node_id::NodeId;
 use crate::stream::PeerStream;
@@ -370,10 +370,6 @@ fn admit(links: &mut Vec<Link>, link: Link, per_node: usize) -> Admitted {
     let first = links.iter().position(|other| link.is_relayed <= other.is_relayed);
     links.insert(first.unwrap_or(links.len()), link);
     admitted
-}
-
-fn is_relayed(address: &Multiaddr) -> bool {
-    address.iter().any(|part| matches!(part, Part::P2pCircuit))
 }
 
 /// The peer id at the end of an address.
